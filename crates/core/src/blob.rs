@@ -1,0 +1,81 @@
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+
+use crate::{Error, Result};
+
+/// Named bytes: the one place where Tapeloom keeps files.
+///
+/// Names are relative paths with `/`, made of letters, digits, `.`, `-` and `_`; see [`check_name`].
+/// `put` is atomic and durable: after a crash a reader finds the old bytes or the new ones, never a mix.
+pub trait BlobStore: Send + Sync + fmt::Debug {
+    /// Writes `bytes` under `name`, replacing what was there.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a bad name; whatever kept the bytes from being durable.
+    fn put(&self, name: &str, bytes: &[u8]) -> Result<()>;
+
+    /// Reads all of `name`.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is none; [`Error::Corrupt`] when the bytes are not what was written.
+    fn get(&self, name: &str) -> Result<Vec<u8>>;
+
+    /// The names that start with `prefix`, sorted.
+    ///
+    /// # Errors
+    /// Whatever kept the store from being read.
+    fn list(&self, prefix: &str) -> Result<Vec<String>>;
+
+    /// Removes `name`; removing what is not there is no error.
+    ///
+    /// # Errors
+    /// Whatever kept the blob from being removed.
+    fn delete(&self, name: &str) -> Result<()>;
+}
+
+/// Refuses names that could leave the store or that differ between platforms.
+///
+/// # Errors
+/// [`Error::Invalid`] that quotes the name.
+pub fn check_name(name: &str) -> Result<()> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    let good = |part: &str| !part.is_empty() && !part.starts_with('.') && part.chars().all(plain);
+    if name.len() <= 512 && name.split('/').all(good) {
+        return Ok(());
+    }
+    Err(Error::invalid(
+        "blob name",
+        format!("{name:?}"),
+        "use parts of letters, digits, '.', '-', '_' joined by '/', none empty or starting with '.'",
+    ))
+}
+
+/// A store in memory, for tests and for models that never touch a disk.
+#[derive(Debug, Default)]
+pub struct MemoryStore(Mutex<BTreeMap<String, Vec<u8>>>);
+
+impl BlobStore for MemoryStore {
+    fn put(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        check_name(name)?;
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), bytes.to_vec());
+        Ok(())
+    }
+
+    fn get(&self, name: &str) -> Result<Vec<u8>> {
+        check_name(name)?;
+        let blobs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        blobs.get(name).cloned().ok_or_else(|| Error::NotFound { name: name.to_owned() })
+    }
+
+    fn list(&self, prefix: &str) -> Result<Vec<String>> {
+        let blobs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(blobs.keys().filter(|name| name.starts_with(prefix)).cloned().collect())
+    }
+
+    fn delete(&self, name: &str) -> Result<()> {
+        check_name(name)?;
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+        Ok(())
+    }
+}
