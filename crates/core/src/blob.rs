@@ -32,6 +32,11 @@ pub trait BlobStore: Send + Sync + fmt::Debug {
     /// # Errors
     /// Whatever kept the blob from being removed.
     fn delete(&self, name: &str) -> Result<()>;
+
+    /// Whether bytes are encrypted before they rest. A store that says yes must mean every byte.
+    fn is_sealed(&self) -> bool {
+        false
+    }
 }
 
 /// Refuses names that could leave the store or that differ between platforms.

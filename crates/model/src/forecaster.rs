@@ -30,6 +30,10 @@ pub struct ForecasterSpec {
     pub objective: Objective,
     /// The windows that go in.
     pub window: WindowSpec,
+    /// Unit of each regression target: the network learns target / unit, and predictions are in the target's own unit.
+    /// Empty means 1.
+    #[serde(default)]
+    pub target_scale: Vec<f32>,
 }
 
 impl ForecasterSpec {
@@ -51,6 +55,15 @@ impl ForecasterSpec {
             let shape =
                 format!("{} steps, {} features, {} targets", window.steps, window.features.len(), window.targets.len());
             return Err(Error::invalid("window", shape, "each must be at least 1"));
+        }
+        let scale = &self.target_scale;
+        let positive = scale.iter().all(|s| *s > 0.0 && s.is_finite());
+        if !(scale.is_empty() || scale.len() == window.targets.len() && positive) {
+            return Err(Error::invalid(
+                "target_scale",
+                format!("{scale:?}"),
+                "give a positive number for each target, or none",
+            ));
         }
         if matches!(self.objective, Objective::CrossEntropy { .. }) && window.targets.len() != 1 {
             let remedy = "classification takes one target, the class number";

@@ -23,6 +23,7 @@
 //!         targets: vec!["next_return".into()],
 //!         scaler: None,
 //!     },
+//!     target_scale: vec![],
 //! };
 //! let device = Device::flex();
 //! let forecaster = Forecaster::new(&spec, 7, &device)?;

@@ -5,6 +5,7 @@ use burn::store::ModuleRecord;
 use burn::tensor::{Bytes, Device, Tensor, TensorData};
 
 use crate::forecaster::{Forecaster, ForecasterSpec, Network};
+use crate::objective::Objective;
 use crate::pass::Pass;
 use crate::{Error, Result};
 
@@ -15,8 +16,8 @@ pub trait Predict: Send + Sync + fmt::Debug {
 
     /// Predicts windows whose features are already scaled.
     ///
-    /// `windows` is row-major `[n, steps, features]`; the result is row-major `[n, outputs]`: values for regression,
-    /// class probabilities for classification.
+    /// `windows` is row-major `[n, steps, features]`; the result is row-major `[n, outputs]`: values in the targets' own
+    /// unit for regression, class probabilities for classification.
     ///
     /// # Errors
     /// [`Error::Invalid`] when `windows` is not whole windows or holds a number that is not finite; [`Error::Device`].
@@ -91,6 +92,11 @@ impl Predict for Predictor {
             let outputs = self.network.forward(Tensor::from_data(data, &self.device), &Pass::inference());
             predictions.extend(read(self.spec.objective.prediction(outputs))?);
         }
+        if matches!(self.spec.objective, Objective::CrossEntropy { .. }) || self.spec.target_scale.is_empty() {
+            return Ok(predictions);
+        }
+        let units = self.spec.target_scale.iter().cycle();
+        predictions.iter_mut().zip(units).for_each(|(value, unit)| *value *= unit);
         Ok(predictions)
     }
 }

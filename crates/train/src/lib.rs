@@ -1,1 +1,87 @@
-//! Work in progress.
+//! The training engine: a loop that is deterministic under a seed, checkpoint sets that survive a crash, resume, early
+//! stopping, a learning-rate finder, and an honest evaluation.
+//!
+//! Three depths, each made of the next one's parts:
+//!
+//! 1. [`Trainer::fit`] with a [`TrainConfig`];
+//! 2. the same with parts swapped in the builder: store, ledger, observers, collective, stop flag, clock;
+//! 3. a loop of your own around [`Step`], [`EpochOrder`] and [`Checkpointer`].
+//!
+//! ```
+//! use tapeloom_core::{MatrixWindows, Segment, Timestamp, WindowSpec};
+//! use tapeloom_model::{Forecaster, LinearConfig, ModelConfig, burn::tensor::Device};
+//! use tapeloom_train::{CheckpointConfig, TrainConfig, Trainer};
+//!
+//! // A series in which the next value is half of this one.
+//! let times: Vec<Timestamp> = (0..64).map(Timestamp::from_micros).collect();
+//! let x: Vec<f32> = (0..64).map(|t| (t as f32).sin()).collect();
+//! let segment = Segment {
+//!     symbol: 0,
+//!     targets: x.iter().map(|x| 0.5 * x).collect(),
+//!     features: x,
+//!     target_ends: times.clone(),
+//!     times,
+//! };
+//! let spec = WindowSpec { steps: 4, features: vec!["x".into()], targets: vec!["y".into()], scaler: None };
+//! let windows = MatrixWindows::all(spec, vec!["TOY".into()], vec![segment].into())?;
+//!
+//! let config = TrainConfig {
+//!     model: ModelConfig::Linear(LinearConfig::default()),
+//!     min_epochs: 1,
+//!     max_epochs: 30,
+//!     audit_trail: false,
+//!     auto_lr_find: false,
+//!     checkpoint: CheckpointConfig { every_n_epochs: 0, save_top_k: 0, encrypt: false },
+//!     ..TrainConfig::default()
+//! };
+//! let device = Device::flex();
+//! let network = Forecaster::new(&config.spec(tapeloom_core::WindowSource::spec(&windows)), config.seed, &device)?;
+//! let fitted = Trainer::builder(config, device).build()?.fit(network, &windows, &windows)?;
+//! assert!(fitted.history[29].valid_loss < fitted.history[0].valid_loss);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! It does not read prices (`tapeloom-data`), it does not encrypt (`tapeloom-seal` wraps the store), and it does not know
+//! how ranks talk (`tapeloom-dist`).
+#![forbid(unsafe_code)]
+
+mod backtest;
+pub mod baseline;
+mod batch;
+mod checkpoint;
+mod config;
+mod config_check;
+mod error;
+mod evaluation;
+mod exact;
+mod fit;
+mod forecasts;
+mod gradients;
+mod lr_finder;
+mod manifest;
+mod monitor;
+mod order;
+mod schedule;
+mod scorecard;
+mod step;
+mod trainer;
+mod validation;
+
+pub use backtest::{Backtest, BacktestConfig, Period, drawdowns};
+pub use batch::{Batch, target_scale};
+pub use checkpoint::Checkpointer;
+pub use config::{
+    BudgetConfig, CheckpointConfig, ClusterConfig, EarlyStoppingConfig, Mode, OptimizerConfig, Precision, Strategy,
+    TrainConfig,
+};
+pub use error::{Error, Result};
+pub use evaluation::{Evaluation, deflated_sharpe, pearson, ranks};
+pub use fit::Fitted;
+pub use forecasts::{Forecast, Forecasts};
+pub use manifest::{EpochSummary, Manifest, Part, Progress};
+pub use order::EpochOrder;
+pub use schedule::{ScheduleConfig, Shape};
+pub use scorecard::{Scorecard, Verdict};
+pub use step::{Step, StepReport};
+pub use trainer::{Trainer, TrainerBuilder};
+pub use validation::validate;

@@ -37,7 +37,7 @@ fn spec(model: ModelConfig, objective: Objective) -> ForecasterSpec {
         targets: vec!["y".into()],
         scaler: None,
     };
-    ForecasterSpec { model, objective, window }
+    ForecasterSpec { model, objective, window, target_scale: vec![] }
 }
 
 fn windows(n: usize) -> Vec<f32> {
@@ -223,6 +223,21 @@ fn raw_windows_are_scaled_before_they_are_predicted() -> Result<()> {
         windows(1).chunks(3).flat_map(|r| [r[0] * 2.0 + 1.0, r[1] * 2.0 + 2.0, r[2] * 4.0 + 3.0]).collect();
     let (a, b) = (plain.predict(&windows(1))?, scaled.predict_raw(&raw)?);
     assert!((a[0] - b[0]).abs() < 1e-5, "{a:?} against {b:?}");
+    Ok(())
+}
+
+#[test]
+fn predictions_come_in_the_unit_of_the_target() -> Result<()> {
+    let [.., model] = models();
+    let mut spec = spec(model, Objective::Mse);
+    let device = Device::flex();
+    let network = Forecaster::new(&spec, 1, &device)?;
+    let plain = Predictor::new(spec.clone(), &network, &device).predict(&windows(2))?;
+    spec.target_scale = vec![0.5];
+    let halved = Predictor::new(spec.clone(), &network, &device).predict(&windows(2))?;
+    assert!(plain.iter().zip(&halved).all(|(a, b)| a * 0.5 == *b));
+    spec.target_scale = vec![0.0];
+    assert!(spec.validate().is_err_and(|e| e.to_string().contains("target_scale")));
     Ok(())
 }
 

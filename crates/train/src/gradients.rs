@@ -1,0 +1,120 @@
+//! Walks over the gradients of a module, parameter by parameter in the module's own order.
+
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::optim::GradientsParams;
+use burn::tensor::{Tensor, TensorData};
+
+use crate::Result;
+
+/// The global L2 norm: the root of the sum of squares over every gradient. One read from the device.
+pub(crate) fn norm<M: Module>(module: &M, gradients: &GradientsParams) -> Result<f64> {
+    let mut squares = Squares { gradients, sums: Vec::new() };
+    module.visit(&mut squares);
+    if squares.sums.is_empty() {
+        return Ok(0.0);
+    }
+    let sum: Vec<f32> = read(Tensor::cat(squares.sums, 0))?;
+    Ok(sum.into_iter().map(f64::from).sum::<f64>().sqrt())
+}
+
+/// Multiplies every gradient by `factor`.
+pub(crate) fn scale<M: Module>(module: &M, gradients: &mut GradientsParams, factor: f64) {
+    module.visit(&mut Scale { gradients, factor });
+}
+
+/// Adds `more` to `sum`.
+pub(crate) fn add<M: Module>(module: &M, sum: &mut GradientsParams, mut more: GradientsParams) {
+    module.visit(&mut Add { sum, more: &mut more });
+}
+
+/// All gradients as one buffer, so that ranks meet in one collective call.
+pub(crate) fn flatten<M: Module>(module: &M, gradients: &GradientsParams) -> Result<Vec<f32>> {
+    let mut flat = Flatten { gradients, values: Ok(Vec::new()) };
+    module.visit(&mut flat);
+    flat.values
+}
+
+/// Puts a buffer from [`flatten`] back.
+pub(crate) fn unflatten<M: Module>(module: &M, gradients: &mut GradientsParams, values: &[f32]) {
+    module.visit(&mut Unflatten { gradients, values, at: 0 });
+}
+
+pub(crate) fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
+    let fail = |source: String| tapeloom_model::Error::Device { action: "read a tensor", source: source.into() };
+    let data = tensor.try_into_data().map_err(|e| fail(format!("{e:?}")))?;
+    Ok(data.try_to_vec().map_err(|e| fail(format!("{e:?}")))?)
+}
+
+struct Squares<'a> {
+    gradients: &'a GradientsParams,
+    sums: Vec<Tensor<1>>,
+}
+
+impl ModuleVisitor for Squares<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.sums.extend(self.gradients.get::<D>(param.id).map(|gradient| gradient.square().sum()));
+    }
+}
+
+struct Scale<'a> {
+    gradients: &'a mut GradientsParams,
+    factor: f64,
+}
+
+impl ModuleVisitor for Scale<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if let Some(gradient) = self.gradients.remove::<D>(param.id) {
+            self.gradients.register(param.id, gradient * self.factor);
+        }
+    }
+}
+
+struct Add<'a> {
+    sum: &'a mut GradientsParams,
+    more: &'a mut GradientsParams,
+}
+
+impl ModuleVisitor for Add<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if let Some(more) = self.more.remove::<D>(param.id) {
+            let sum = match self.sum.remove::<D>(param.id) {
+                Some(sum) => sum + more,
+                None => more,
+            };
+            self.sum.register(param.id, sum);
+        }
+    }
+}
+
+struct Flatten<'a> {
+    gradients: &'a GradientsParams,
+    values: Result<Vec<f32>>,
+}
+
+impl ModuleVisitor for Flatten<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let (Ok(values), Some(gradient)) = (self.values.as_mut(), self.gradients.get::<D>(param.id)) else { return };
+        match read(gradient) {
+            Ok(part) => values.extend(part),
+            Err(error) => self.values = Err(error),
+        }
+    }
+}
+
+struct Unflatten<'a> {
+    gradients: &'a mut GradientsParams,
+    values: &'a [f32],
+    at: usize,
+}
+
+impl ModuleVisitor for Unflatten<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if let Some(gradient) = self.gradients.remove::<D>(param.id) {
+            let shape = gradient.dims();
+            let count: usize = shape.iter().product();
+            let part = self.values[self.at..self.at + count].to_vec();
+            self.at += count;
+            self.gradients.register(param.id, Tensor::<D>::from_data(TensorData::new(part, shape), &gradient.device()));
+        }
+    }
+}

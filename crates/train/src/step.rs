@@ -1,0 +1,177 @@
+use std::fmt;
+use std::sync::Arc;
+
+use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer, OptimizerRecord};
+use burn::tensor::{Bytes, Device};
+use tapeloom_core::{WindowSource, hash_words};
+use tapeloom_dist::{Collective, ReduceOp, shard_range};
+use tapeloom_model::{ForecasterSpec, Network, Pass};
+
+use crate::batch::Batch;
+use crate::config::{OptimizerConfig, TrainConfig};
+use crate::{Error, Result, gradients};
+
+/// One network with its optimizer, and the one way to move it: a step on a global batch.
+///
+/// This is the innermost part of the trainer; write a loop of your own around it.
+pub struct Step<N> {
+    network: N,
+    optimizer: ModuleOptimizer,
+    spec: ForecasterSpec,
+    config: OptimizerConfig,
+    batch_size: usize,
+    seed: u64,
+    device: Device,
+    collective: Arc<dyn Collective>,
+}
+
+/// What a step did.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepReport {
+    /// Mean over the global batch, before the update.
+    pub loss: f64,
+    /// Global L2 norm of the gradient, before clipping.
+    pub grad_norm: f64,
+    /// Samples in the global batch.
+    pub samples: usize,
+}
+
+impl<N> fmt::Debug for Step<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Step").field("config", &self.config).field("device", &self.device).finish_non_exhaustive()
+    }
+}
+
+impl<N: Network> Step<N> {
+    /// Puts `network` and a fresh optimizer on `device` for training.
+    #[must_use]
+    pub fn new(
+        network: N,
+        spec: ForecasterSpec,
+        config: &TrainConfig,
+        device: &Device,
+        collective: Arc<dyn Collective>,
+    ) -> Self {
+        let plain = device.clone().without_autodiff();
+        let o = &config.optimizer;
+        let optimizer = AdamWConfig::new()
+            .with_beta_1(o.betas[0] as f32)
+            .with_beta_2(o.betas[1] as f32)
+            .with_epsilon(o.epsilon as f32)
+            .with_weight_decay(o.weight_decay as f32)
+            .init();
+        Self {
+            // Out of training and back in: whatever device and graph the network came from, its parameters are leaves now.
+            network: network.valid().to_device(&plain).train(),
+            optimizer,
+            spec,
+            config: o.clone(),
+            batch_size: config.batch_size,
+            seed: config.seed,
+            device: plain.autodiff(),
+            collective,
+        }
+    }
+
+    /// Moves the network by one optimizer step on the samples `ids`, which are the global batch of all ranks.
+    ///
+    /// Each rank takes its share, cut into batches of at most `batch_size`; gradients are those of the mean loss over the
+    /// global batch however it was cut. `global_step` counts steps done before and, with the seed, decides the draws.
+    ///
+    /// # Errors
+    /// [`Error::Diverged`] before anything has moved when loss or gradient is not finite; whatever data or device refuse.
+    pub fn run(
+        &mut self,
+        source: &dyn WindowSource,
+        ids: &[usize],
+        learning_rate: f64,
+        global_step: u64,
+    ) -> Result<StepReport> {
+        let (loss, mut gradients) = self.gradients(source, ids, global_step)?;
+        let grad_norm = gradients::norm(&self.network, &gradients)?;
+        for (what, value) in [("loss", loss), ("gradient norm", grad_norm)] {
+            if !value.is_finite() {
+                return Err(Error::Diverged { what, value, step: global_step });
+            }
+        }
+        let limit = self.config.gradient_clip_norm;
+        if limit > 0.0 && grad_norm > limit {
+            gradients::scale(&self.network, &mut gradients, limit / grad_norm);
+        }
+        self.network = self.optimizer.step(learning_rate, self.network.clone(), gradients);
+        Ok(StepReport { loss, grad_norm, samples: ids.len() })
+    }
+
+    /// Loss and gradient of the mean over the global batch, the same on every rank.
+    fn gradients(&self, source: &dyn WindowSource, ids: &[usize], global_step: u64) -> Result<(f64, GradientsParams)> {
+        let key = hash_words(&[self.seed, global_step]);
+        let share = shard_range(ids.len(), self.collective.rank(), self.collective.world_size());
+        let (mut loss, mut sum) = (0.0, GradientsParams::new());
+        let mut first = share.start;
+        for ids_of_batch in ids[share].chunks(self.batch_size) {
+            let batch = Batch::gather(source, ids_of_batch, &self.spec, &self.device)?;
+            let pass = Pass::training(key, first as u64);
+            let outputs = self.network.forward(batch.windows, &pass);
+            // Weighted by its share of the global batch, so that a short last batch counts for what it is.
+            let part =
+                self.spec.objective.loss(outputs, batch.targets) * (ids_of_batch.len() as f64 / ids.len() as f64);
+            let backward = part.backward();
+            loss += f64::from(gradients::read(part)?[0]);
+            gradients::add(&self.network, &mut sum, GradientsParams::from_grads(backward, &self.network));
+            first += ids_of_batch.len();
+        }
+        if self.collective.world_size() > 1 {
+            loss = self.meet(loss, &mut sum)?;
+        }
+        Ok((loss, sum))
+    }
+
+    fn meet(&self, loss: f64, sum: &mut GradientsParams) -> Result<f64> {
+        let mut flat = gradients::flatten(&self.network, sum)?;
+        self.collective.all_reduce(&mut flat, ReduceOp::Sum)?;
+        gradients::unflatten(&self.network, sum, &flat);
+        let mut losses = [loss];
+        self.collective.all_reduce_f64(&mut losses, ReduceOp::Sum)?;
+        Ok(losses[0])
+    }
+
+    /// The network as it stands.
+    #[must_use]
+    pub const fn network(&self) -> &N {
+        &self.network
+    }
+
+    /// What the network is trained for.
+    #[must_use]
+    pub const fn spec(&self) -> &ForecasterSpec {
+        &self.spec
+    }
+
+    /// The device that trains.
+    #[must_use]
+    pub const fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// The optimizer's state as bytes in Burn's own format.
+    ///
+    /// # Errors
+    /// When Burn can't encode it.
+    pub fn encode_optimizer(&self) -> Result<Vec<u8>> {
+        let bytes = self.optimizer.into_bytes();
+        Ok(bytes.map_err(|e| tapeloom_model::Error::Weights { detail: e.to_string() })?.to_vec())
+    }
+
+    /// Takes over weights and optimizer state from [`encode_weights`](tapeloom_model::encode_weights) and
+    /// [`Step::encode_optimizer`].
+    ///
+    /// # Errors
+    /// When they do not fit this network.
+    pub fn restore(&mut self, weights: Vec<u8>, optimizer: Vec<u8>) -> Result<()> {
+        let bad = |e: burn::store::RecordError| tapeloom_model::Error::Weights { detail: e.to_string() };
+        let record = OptimizerRecord::from_bytes(Bytes::from_bytes_vec(optimizer)).map_err(bad)?;
+        self.network = tapeloom_model::load_weights(self.network.clone(), weights)?;
+        self.optimizer = self.optimizer.clone().load_record(record);
+        Ok(())
+    }
+}

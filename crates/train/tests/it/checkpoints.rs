@@ -1,0 +1,118 @@
+use std::sync::Arc;
+
+use tapeloom_core::{BlobStore, Event, FsStore, MemoryStore, Recorder};
+use tapeloom_model::Predict;
+use tapeloom_model::burn::tensor::Device;
+use tapeloom_train::{Checkpointer, Error, Forecasts, Result, TrainConfig};
+
+use crate::support::{config, fit, memory, panel};
+
+fn trained() -> Result<Arc<MemoryStore>> {
+    let store = memory();
+    fit(TrainConfig { max_epochs: 3, ..config() }, store.clone(), |t| t)?;
+    Ok(store)
+}
+
+#[test]
+fn the_best_and_the_newest_sets_are_kept() -> Result<()> {
+    let store = memory();
+    let trace = fit(TrainConfig { max_epochs: 8, ..config() }, store.clone(), |t| t)?;
+    let mut order: Vec<_> = trace.fitted.history.iter().collect();
+    order.sort_by(|a, b| a.monitored.total_cmp(&b.monitored));
+    let mut want: Vec<String> = order[..2].iter().map(|e| Checkpointer::set_name(e.epoch)).collect();
+    want.push(Checkpointer::set_name(8));
+    want.sort();
+    want.dedup();
+    assert_eq!(Checkpointer::new(store).sets()?, want);
+    assert_eq!(trace.fitted.best, Some(Checkpointer::set_name(order[0].epoch)));
+    Ok(())
+}
+
+#[test]
+fn a_loaded_model_gives_the_same_numbers() -> Result<()> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let store = Arc::new(FsStore::open(folder.path())?);
+    let trace = fit(config(), store.clone(), |t| t)?;
+    let loaded = Checkpointer::new(store).predictor(&Checkpointer::set_name(4), &Device::flex())?;
+    let kept = tapeloom_model::Predictor::new(trace.fitted.spec.clone(), &trace.fitted.network, &Device::flex());
+    let source = panel(9, 2, 20, 0.5);
+    assert_eq!(Forecasts::of(&loaded, &source)?, Forecasts::of(&kept, &source)?);
+    assert_eq!(loaded.spec(), kept.spec());
+    Ok(())
+}
+
+#[test]
+fn any_changed_or_missing_byte_is_named_and_refused() -> Result<()> {
+    let store = trained()?;
+    let checkpointer = Checkpointer::new(store.clone());
+    let set = checkpointer.sets()?.pop().expect("a set");
+    let manifest = checkpointer.manifest(&set)?;
+    for part in &manifest.parts {
+        let name = format!("checkpoints/{set}/{}", part.name);
+        let good = store.get(&name)?;
+        // Every 97th byte and the last one; the hash does not care which.
+        for at in (0..good.len()).step_by(97).chain([good.len() - 1]) {
+            let mut bad = good.clone();
+            bad[at] ^= 1;
+            store.put(&name, &bad)?;
+            let error = checkpointer.part(&set, &manifest, &part.name).expect_err("a flipped bit");
+            assert!(matches!(error, Error::Damaged { .. }) && error.to_string().contains(&part.name), "{error}");
+        }
+        store.put(&name, &good[..good.len() - 1])?;
+        assert!(checkpointer.part(&set, &manifest, &part.name).is_err_and(|e| e.to_string().contains(&part.name)));
+        store.put(&name, &good)?;
+    }
+    assert!(checkpointer.predictor(&set, &Device::flex()).is_ok());
+    Ok(())
+}
+
+#[test]
+fn a_torn_newest_set_is_passed_over_and_reported() -> Result<()> {
+    let store = trained()?;
+    let checkpointer = Checkpointer::new(store.clone());
+    let sets = checkpointer.sets()?;
+    let newest = sets.last().expect("a set");
+    store.put(&format!("checkpoints/{newest}/weights.burnpack"), b"torn")?;
+    let (found, passed_over) = checkpointer.latest()?;
+    assert_eq!(found.map(|(set, _)| set).as_ref(), sets.get(sets.len() - 2));
+    assert!(passed_over.iter().any(|e| e.to_string().contains(newest)));
+
+    let recorder = Arc::new(Recorder::default());
+    fit(TrainConfig { max_epochs: 3, ..config() }, store, |t| t.resume(true).observer(recorder.clone()))?;
+    let warned = |e: &Event| matches!(e, Event::Warning { code, .. } if code == "checkpoint_damaged");
+    assert!(recorder.events().iter().any(|(_, e)| warned(e)));
+    Ok(())
+}
+
+#[test]
+fn a_set_without_its_manifest_does_not_exist() -> Result<()> {
+    let store = trained()?;
+    let checkpointer = Checkpointer::new(store.clone());
+    let before = checkpointer.sets()?;
+    store.delete(&format!("checkpoints/{}/manifest.json", before[before.len() - 1]))?;
+    assert_eq!(checkpointer.sets()?, before[..before.len() - 1]);
+    Ok(())
+}
+
+#[test]
+fn an_unknown_format_is_refused() -> Result<()> {
+    let store = trained()?;
+    let checkpointer = Checkpointer::new(store.clone());
+    let set = checkpointer.sets()?.pop().expect("a set");
+    let name = format!("checkpoints/{set}/manifest.json");
+    let text = String::from_utf8(store.get(&name)?).expect("text");
+    store.put(&name, text.replace("\"format\": 1", "\"format\": 99").as_bytes())?;
+    assert!(checkpointer.manifest(&set).is_err_and(|e| e.to_string().contains("format 99")));
+    Ok(())
+}
+
+#[test]
+fn a_checkpoint_of_another_run_is_refused() -> Result<()> {
+    let store = trained()?;
+    let other = TrainConfig { seed: 99, max_epochs: 3, ..config() };
+    let error = fit(other, store.clone(), |t| t.resume(true)).err().expect("another config");
+    assert!(matches!(error, Error::Mismatch { what: "config", .. }), "{error}");
+    let error = fit(TrainConfig { max_epochs: 3, ..config() }, store, |t| t).err().expect("not asked to resume");
+    assert!(error.to_string().contains("resume, or give an empty store"), "{error}");
+    Ok(())
+}
