@@ -41,7 +41,7 @@ impl Trainer {
             observers: Fanout::default(),
             stop: StopFlag::default(),
             clock: Arc::new(SystemClock),
-            collective: Arc::new(Solo),
+            collective: Arc::new(Solo::new()),
         }
     }
 

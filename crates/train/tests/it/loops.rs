@@ -1,10 +1,10 @@
 use std::sync::Arc;
 
 use tapeloom_core::{Event, Outcome, Recorder, WindowSource};
-use tapeloom_dist::Solo;
+use tapeloom_dist::{Collective, Solo, Threads};
 use tapeloom_model::burn::tensor::Device;
 use tapeloom_model::{LinearConfig, ModelConfig};
-use tapeloom_train::{EarlyStoppingConfig, EpochOrder, OptimizerConfig, Result, Step, TrainConfig, Trainer};
+use tapeloom_train::{EarlyStoppingConfig, EpochOrder, Error, OptimizerConfig, Result, Step, TrainConfig, Trainer};
 
 use crate::support::{config, fit, memory, network, panel, weights};
 
@@ -69,7 +69,7 @@ fn clipping_bounds_the_step_and_reports_the_norm_before() -> Result<()> {
         let optimizer = OptimizerConfig { gradient_clip_norm, epsilon: 1.0, ..config().optimizer };
         let config = TrainConfig { optimizer, model: ModelConfig::Linear(LinearConfig::default()), ..config() };
         let spec = config.spec(train.spec());
-        let mut step = Step::new(network(&config, &train), spec, &config, &Device::flex(), Arc::new(Solo));
+        let mut step = Step::new(network(&config, &train), spec, &config, &Device::flex(), Arc::new(Solo::new()));
         let report = step.run(&train, &EpochOrder::new(1, 1, train.len(), 32).batch(0), 1.0, 0)?;
         Ok((report.grad_norm, weights(step.network())))
     };
@@ -77,5 +77,46 @@ fn clipping_bounds_the_step_and_reports_the_norm_before() -> Result<()> {
     assert_eq!(norm, clipped_norm);
     assert!(norm > 1e-3);
     assert_ne!(free, clipped);
+    Ok(())
+}
+
+#[test]
+fn two_ranks_train_as_one() -> Result<()> {
+    let config = TrainConfig { max_epochs: 2, ..config() };
+    let one = fit(config.clone(), memory(), |t| t)?;
+    // The global batch stays the same: half the batch on each of two ranks.
+    let halved = TrainConfig { batch_size: config.batch_size / 2, ..config };
+    let ranks = Threads::group(2, Threads::DEADLINE)?;
+    let traces: Vec<_> = std::thread::scope(|scope| {
+        let run = |rank: Threads| {
+            let config = halved.clone();
+            scope.spawn(move || fit(config, memory(), |t| t.collective(Arc::new(rank))))
+        };
+        let runs: Vec<_> = ranks.into_iter().map(run).collect();
+        runs.into_iter().map(|run| run.join().expect("no rank panics")).collect::<Result<_>>()
+    })?;
+    assert_eq!(traces[0].weights, traces[1].weights);
+    assert_eq!(traces[0].losses, traces[1].losses);
+    for (a, b) in one.weights.iter().zip(&traces[0].weights) {
+        assert!((a - b).abs() < 1e-3, "{a} against {b}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_rank_that_fails_takes_its_peers_along() -> Result<()> {
+    let ranks = Threads::group(2, Threads::DEADLINE)?;
+    let results: Vec<_> = std::thread::scope(|scope| {
+        let run = |rank: Threads| {
+            // Rank 1 asks for a metric that does not exist, so it ends at the end of the first epoch.
+            let monitor = if rank.rank() == 1 { "nothing" } else { "val_loss" }.to_owned();
+            let config = TrainConfig { monitor, ..config() };
+            scope.spawn(move || fit(config, memory(), |t| t.collective(Arc::new(rank))).map(|_| ()))
+        };
+        let runs: Vec<_> = ranks.into_iter().map(run).collect();
+        runs.into_iter().map(|run| run.join().expect("no rank panics")).collect()
+    });
+    assert!(matches!(results[0], Err(Error::Dist(_))), "{:?}", results[0]);
+    assert!(matches!(results[1], Err(Error::Invalid { .. })), "{:?}", results[1]);
     Ok(())
 }

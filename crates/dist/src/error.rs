@@ -1,0 +1,54 @@
+/// What can go wrong between ranks. Every rank of a group sees the same error, so that none is left waiting.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// An argument breaks a rule; fix the argument.
+    #[error("{field} = {value}: {remedy}")]
+    Invalid {
+        /// The argument.
+        field: &'static str,
+        /// Its value.
+        value: String,
+        /// What to do instead.
+        remedy: String,
+    },
+    /// Some ranks did not come in time; look at their logs, or raise the deadline.
+    #[error("{operation} timed out after {seconds} s, still missing ranks {missing:?}")]
+    TimedOut {
+        /// The collective call.
+        operation: &'static str,
+        /// Ranks that never came.
+        missing: Vec<usize>,
+        /// The deadline.
+        seconds: u64,
+    },
+    /// A rank ended while others waited for it; restart from the last checkpoint.
+    #[error("{operation} can't complete, ranks {ranks:?} are gone")]
+    PeerGone {
+        /// The collective call.
+        operation: &'static str,
+        /// Ranks that ended.
+        ranks: Vec<usize>,
+    },
+    /// A rank gave up and said why.
+    #[error("rank {rank} aborted the group: {reason}")]
+    Aborted {
+        /// The rank that gave up.
+        rank: usize,
+        /// Its reason.
+        reason: String,
+    },
+    /// Ranks called different things; all ranks must make the same calls in the same order with buffers of one length.
+    #[error("rank {rank} called {found} while others called {expected}")]
+    Mismatch {
+        /// The rank that differed.
+        rank: usize,
+        /// Its call.
+        found: String,
+        /// The call of those before it.
+        expected: String,
+    },
+}
+
+/// A result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
