@@ -27,7 +27,7 @@ impl Scaler {
     /// [`Error::Invalid`] when `values` is not a whole number of rows.
     pub fn apply(&self, values: &mut [f32]) -> Result<()> {
         let width = self.mean.len();
-        if width == 0 || self.std.len() != width || values.len() % width != 0 {
+        if width == 0 || self.std.len() != width || !values.len().is_multiple_of(width) {
             return Err(Error::invalid("values", values.len(), format!("give whole rows of {width} features")));
         }
         for row in values.chunks_exact_mut(width) {

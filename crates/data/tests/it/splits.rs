@@ -117,7 +117,7 @@ fn a_feature_that_is_the_target_is_suspicious() -> Result<()> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
     #[test]
-    fn no_span_of_an_earlier_block_meets_a_later_one(folds in 1_usize..4, valid in 5_usize..20, test in 5_usize..20, embargo in 0_usize..4) {
+    fn no_span_of_an_earlier_block_meets_a_later_one(folds in 1_usize..4, valid in 8_usize..20, test in 8_usize..20, embargo in 0_usize..4) {
         use std::sync::OnceLock;
         static FRAME: OnceLock<FeatureFrame> = OnceLock::new();
         let frame = FRAME.get_or_init(|| frame(3, 200, 4).expect("a frame"));

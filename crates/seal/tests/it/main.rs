@@ -1,0 +1,4 @@
+//! Sealed bytes and the audit log hold against damage, tampering and crashes.
+
+mod audit;
+mod sealed;
