@@ -18,7 +18,8 @@ pub enum ReduceOp {
 /// A group of ranks that meet in calls. Every rank makes the same calls in the same order.
 ///
 /// Every call either completes on all ranks or fails on all of them, at the latest at the provider's deadline. After a
-/// failure the group is dead, and each further call returns the same error.
+/// failure the group is dead, and each further call returns the same error. An argument that every rank got wrong in the
+/// same way, [`Error::Invalid`], leaves the group alive. A rank that ends, by a panic too, fails the calls that need it.
 pub trait Collective: Send + Sync + fmt::Debug {
     /// This rank, from 0.
     fn rank(&self) -> usize;
@@ -82,5 +83,5 @@ pub(crate) fn check_root(root: usize, world_size: usize) -> Result<()> {
     if root < world_size {
         return Ok(());
     }
-    Err(Error::Invalid { field: "root", value: root.to_string(), remedy: format!("name a rank below {world_size}") })
+    Err(Error::invalid("root", root, format!("name a rank below {world_size}")))
 }

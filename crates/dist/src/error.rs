@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 /// What can go wrong between ranks. Every rank of a group sees the same error, so that none is left waiting.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -13,14 +15,14 @@ pub enum Error {
         remedy: String,
     },
     /// Some ranks did not come in time; look at their logs, or raise the deadline.
-    #[error("{operation} timed out after {seconds} s, still missing ranks {missing:?}")]
+    #[error("{operation} timed out after {deadline:?}, still missing ranks {missing:?}")]
     TimedOut {
         /// The collective call.
         operation: &'static str,
         /// Ranks that never came.
         missing: Vec<usize>,
         /// The deadline.
-        seconds: u64,
+        deadline: Duration,
     },
     /// A rank ended while others waited for it; restart from the last checkpoint.
     #[error("{operation} can't complete, ranks {ranks:?} are gone")]
@@ -48,6 +50,12 @@ pub enum Error {
         /// The call of those before it.
         expected: String,
     },
+}
+
+impl Error {
+    pub(crate) fn invalid(field: &'static str, value: impl ToString, remedy: impl Into<String>) -> Self {
+        Self::Invalid { field, value: value.to_string(), remedy: remedy.into() }
+    }
 }
 
 /// A result of this crate.

@@ -23,6 +23,7 @@
 
 mod collective;
 pub mod contract;
+mod element;
 mod error;
 mod meeting;
 mod solo;

@@ -1,8 +1,17 @@
+use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::collective::ReduceOp;
 use crate::{Error, Result};
+
+/// Where the threads of a group meet: each brings a payload, all leave with everyone's.
+#[derive(Debug)]
+pub(crate) struct Meeting {
+    state: Mutex<State>,
+    changed: Condvar,
+    deadline: Duration,
+}
 
 /// What a rank asks for; all ranks must ask for the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,36 +24,34 @@ pub(crate) struct Call {
 }
 
 /// What a rank brings along.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) enum Payload {
     F32(Vec<f32>),
     F64(Vec<f64>),
 }
 
-/// Where the threads of a group meet: each brings a payload, all leave with everyone's.
 #[derive(Debug)]
-pub(crate) struct Meeting {
-    state: Mutex<State>,
-    changed: Condvar,
-    world_size: usize,
-    deadline: Duration,
-}
-
-#[derive(Debug, Default)]
 struct State {
     call: Option<Call>,
     brought: Vec<Option<Payload>>,
     /// Set when all have come, until all have left.
     complete: Option<Arc<Vec<Payload>>>,
-    inside: usize,
+    left: Vec<bool>,
     gone: Vec<bool>,
     failure: Option<Error>,
 }
 
 impl Meeting {
     pub(crate) fn new(world_size: usize, deadline: Duration) -> Self {
-        let state = State { brought: vec![None; world_size], gone: vec![false; world_size], ..State::default() };
-        Self { state: Mutex::new(state), changed: Condvar::new(), world_size, deadline }
+        let state = State {
+            call: None,
+            brought: (0..world_size).map(|_| None).collect(),
+            complete: None,
+            left: vec![false; world_size],
+            gone: vec![false; world_size],
+            failure: None,
+        };
+        Self { state: Mutex::new(state), changed: Condvar::new(), deadline }
     }
 
     /// Brings a payload and returns everyone's, in the order of ranks.
@@ -55,9 +62,8 @@ impl Meeting {
         while state.failure.is_none() && state.complete.is_some() {
             state = self.wait(state, until, call);
         }
-        if let Some(expected) = state.call.filter(|expected| *expected != call && state.failure.is_none()) {
-            let (found, expected) = (format!("{call:?}"), format!("{expected:?}"));
-            self.fail(&mut state, Error::Mismatch { rank, found, expected });
+        if let Some(error) = state.objection(rank, call) {
+            self.fail(&mut state, error);
         }
         if let Some(failure) = &state.failure {
             return Err(failure.clone());
@@ -67,15 +73,12 @@ impl Meeting {
         if state.brought.iter().all(Option::is_some) {
             let all = state.brought.iter_mut().filter_map(Option::take).collect();
             state.complete = Some(Arc::new(all));
-            state.inside = self.world_size;
             self.changed.notify_all();
         }
         loop {
+            // A complete meeting is complete for all, even if the group dies before the last one has left.
             if let Some(all) = state.complete.clone() {
-                state.inside -= 1;
-                if state.inside == 0 {
-                    state.complete = None;
-                    state.call = None;
+                if state.leave(rank) {
                     self.changed.notify_all();
                 }
                 return Ok(all);
@@ -83,8 +86,7 @@ impl Meeting {
             if let Some(failure) = &state.failure {
                 return Err(failure.clone());
             }
-            let missing = missing(&state);
-            let gone: Vec<usize> = missing.into_iter().filter(|r| state.gone[*r]).collect();
+            let gone: Vec<usize> = state.missing().into_iter().filter(|r| state.gone[*r]).collect();
             if gone.is_empty() {
                 state = self.wait(state, until, call);
             } else {
@@ -98,27 +100,26 @@ impl Meeting {
     }
 
     /// A rank leaves for good; those who wait for it must not.
-    pub(crate) fn leave(&self, rank: usize) {
+    pub(crate) fn depart(&self, rank: usize) {
         self.lock().gone[rank] = true;
         self.changed.notify_all();
     }
 
+    /// Ends the group; the first failure is the one that every rank sees.
     fn fail(&self, state: &mut State, error: Error) {
         state.failure.get_or_insert(error);
         self.changed.notify_all();
     }
 
     /// Waits for a change; fails the group when the deadline passes.
-    fn wait<'a>(&'a self, state: MutexGuard<'a, State>, until: Instant, call: Call) -> MutexGuard<'a, State> {
-        let left = until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            let mut state = state;
-            let missing = missing(&state);
-            let seconds = self.deadline.as_secs();
-            self.fail(&mut state, Error::TimedOut { operation: call.name, missing, seconds });
+    fn wait<'a>(&'a self, mut state: MutexGuard<'a, State>, until: Instant, call: Call) -> MutexGuard<'a, State> {
+        let rest = until.saturating_duration_since(Instant::now());
+        if rest.is_zero() {
+            let missing = state.missing();
+            self.fail(&mut state, Error::TimedOut { operation: call.name, missing, deadline: self.deadline });
             return state;
         }
-        self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
+        self.changed.wait_timeout(state, rest).unwrap_or_else(PoisonError::into_inner).0
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -126,6 +127,42 @@ impl Meeting {
     }
 }
 
-fn missing(state: &State) -> Vec<usize> {
-    (0..state.brought.len()).filter(|r| state.brought[*r].is_none()).collect()
+impl State {
+    /// Takes `rank` out of a complete meeting; true when it was the last one.
+    fn leave(&mut self, rank: usize) -> bool {
+        self.left[rank] = true;
+        let empty = self.left.iter().all(|left| *left);
+        if empty {
+            self.left.fill(false);
+            self.complete = None;
+            self.call = None;
+        }
+        empty
+    }
+
+    /// Why this call can't join the meeting, if it can't.
+    fn objection(&self, rank: usize, call: Call) -> Option<Error> {
+        let expected = self.call?;
+        if self.brought[rank].is_some() {
+            let (found, expected) = (format!("{call} from a second thread"), "one call at a time".to_owned());
+            return Some(Error::Mismatch { rank, found, expected });
+        }
+        (expected != call).then(|| Error::Mismatch { rank, found: call.to_string(), expected: expected.to_string() })
+    }
+
+    /// The ranks that others wait for.
+    fn missing(&self) -> Vec<usize> {
+        let here =
+            |rank: &usize| if self.complete.is_some() { self.left[*rank] } else { self.brought[*rank].is_some() };
+        (0..self.brought.len()).filter(|rank| !here(rank)).collect()
+    }
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)?;
+        self.op.iter().try_for_each(|op| write!(f, " {op:?}"))?;
+        self.len.iter().try_for_each(|len| write!(f, " of {len} values"))?;
+        self.root.iter().try_for_each(|root| write!(f, " from rank {root}"))
+    }
 }

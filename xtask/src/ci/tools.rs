@@ -1,0 +1,35 @@
+//! Checks by programs that a machine may lack. What is not there is skipped, and the table says so.
+
+use std::path::Path;
+
+use super::Outcome;
+use crate::{Failure, shell};
+
+pub(super) fn typos(root: &Path) -> Result<Outcome, Failure> {
+    if !shell::has(root, "typos", &["--version"])? {
+        return Ok(Outcome::Skipped("typos is not installed; pip install -r .ci/requirements.txt".to_owned()));
+    }
+    shell::run(&mut shell::command(root, "typos"))?;
+    Ok(Outcome::Passed)
+}
+
+pub(super) fn actionlint(root: &Path) -> Result<Outcome, Failure> {
+    if !shell::has(root, "actionlint", &["--version"])? {
+        return Ok(Outcome::Skipped("actionlint is not installed; pip install -r .ci/requirements.txt".to_owned()));
+    }
+    shell::run(&mut shell::command(root, "actionlint"))?;
+    Ok(Outcome::Passed)
+}
+
+/// Advisories need their database, and with it the network; the rest is checked without.
+pub(super) fn deny(root: &Path) -> Result<Outcome, Failure> {
+    if !shell::has(root, "cargo-deny", &["--version"])? {
+        return Ok(Outcome::Skipped("cargo-deny is not installed; cargo install --locked cargo-deny".to_owned()));
+    }
+    shell::run(shell::command(root, "cargo-deny").args(["check", "bans", "licenses", "sources"]))?;
+    if shell::run(shell::command(root, "cargo-deny").args(["fetch", "db"])).is_err() {
+        return Ok(Outcome::Skipped("advisories, as their database cannot be fetched; the rest passed".to_owned()));
+    }
+    shell::run(shell::command(root, "cargo-deny").args(["check", "--disable-fetch", "advisories"]))?;
+    Ok(Outcome::Passed)
+}
