@@ -16,6 +16,8 @@ use crate::{Error, Result};
 pub struct Split {
     kind: Kind,
     embargo_bars: usize,
+    /// Data from here on takes no part.
+    until: Option<Timestamp>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -57,7 +59,7 @@ impl Split {
             let value = format!("{train_until}, {valid_until}, {test_until}");
             return Err(Error::invalid("split dates", value, "give them in order of time"));
         }
-        Ok(Self { kind: Kind::Dates { train_until, valid_until, test_until }, embargo_bars: 0 })
+        Ok(Self { kind: Kind::Dates { train_until, valid_until, test_until }, embargo_bars: 0, until: None })
     }
 
     /// `folds` folds whose test blocks of `test_bars` moments follow each other up to the end of the data; each is tested on
@@ -71,7 +73,11 @@ impl Split {
                 return Err(Error::invalid(field, value, "give at least 1"));
             }
         }
-        Ok(Self { kind: Kind::WalkForward { folds, valid_bars, test_bars, train_bars: None }, embargo_bars: 0 })
+        Ok(Self {
+            kind: Kind::WalkForward { folds, valid_bars, test_bars, train_bars: None },
+            embargo_bars: 0,
+            until: None,
+        })
     }
 
     /// Lets walk-forward training blocks roll: only the newest `bars` moments are used.
@@ -90,13 +96,23 @@ impl Split {
         self
     }
 
+    /// Leaves out all data from `until` on, such as the time after most symbols end.
+    #[must_use]
+    pub const fn until(mut self, until: Timestamp) -> Self {
+        self.until = Some(until);
+        self
+    }
+
     /// Cuts a frame. Folds come in order of time.
     ///
     /// # Errors
     /// [`Error::Invalid`] when a block holds no samples, naming fold and block; [`Error::Overlap`] never, or the purge is
     /// broken.
     pub fn folds(&self, frame: &FeatureFrame) -> Result<Vec<Fold>> {
-        let times = frame.times();
+        let mut times = frame.times();
+        if let Some(until) = self.until {
+            times.retain(|time| *time < until);
+        }
         let borders = self.borders(&times)?;
         borders.iter().enumerate().map(|(i, borders)| cut(frame, borders, i)).collect()
     }
@@ -124,7 +140,8 @@ impl Split {
                 let fold = |k: usize| {
                     let test = times.len() - (folds - k) * test_bars;
                     let valid = test - valid_bars;
-                    let end = times.get(test + test_bars).copied().unwrap_or(Timestamp::from_micros(i64::MAX));
+                    let end =
+                        times.get(test + test_bars).copied().or(self.until).unwrap_or(Timestamp::from_micros(i64::MAX));
                     Borders {
                         train_from: times[train_bars.map_or(0, |bars| valid.saturating_sub(bars))],
                         train_to: times[valid],

@@ -41,7 +41,7 @@ impl Threads {
     }
 
     fn exchange<T: Element>(&self, call: Call, values: &[T]) -> Result<Arc<Vec<Payload>>> {
-        self.meeting.exchange(self.rank, call, T::pack(values.iter().rev().copied().collect()))
+        self.meeting.exchange(self.rank, call, T::pack(values.to_vec()))
     }
 
     fn reduce_all<T: Element>(&self, name: &'static str, buffer: &mut [T], op: ReduceOp) -> Result<()> {

@@ -65,6 +65,14 @@ impl Forecasts {
         Ok(Self(rows))
     }
 
+    /// Forecasts of several spans as one, such as the test blocks of a walk-forward.
+    #[must_use]
+    pub fn join(parts: impl IntoIterator<Item = Self>) -> Self {
+        let mut rows: Vec<Forecast> = parts.into_iter().flat_map(|part| part.0).collect();
+        rows.sort_by_key(|row| (row.time, row.symbol));
+        Self(rows)
+    }
+
     /// All rows.
     #[must_use]
     pub fn rows(&self) -> &[Forecast] {
