@@ -43,7 +43,7 @@ pub(crate) fn report(id: &RunId, frame: &FeatureFrame, folds: &[Fold], trained: 
             "Blocks of the walk-forward",
             ["fold", "training", "validation", "test"],
             folds.iter().enumerate().map(|(i, fold)| {
-                let block = |b: &dyn WindowSource| format!("{} ({} windows)", market::span(b), b.len());
+                let block = |b: &dyn WindowSource| market::span(b);
                 [(i + 1).to_string(), block(&fold.train), block(&fold.valid), block(&fold.test)]
             }),
         )
