@@ -1,13 +1,17 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    ArrayRef, Float64Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt64Array,
+    Array, ArrayRef, AsArray, Float64Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt64Array,
+    new_null_array,
 };
-use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
-use tapeloom_core::Timestamp;
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::{
+    DataType, Field, Float64Type, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType,
+};
+use tapeloom_core::{Fingerprint, Fingerprinter, Timestamp};
 
-use crate::Result;
 use crate::error::Asked;
+use crate::{Error, Result};
 
 /// Price and volume columns of a bar, in the order of [`schema`].
 pub(crate) const VALUES: [&str; 5] = ["open", "high", "low", "close", "volume"];
@@ -54,4 +58,78 @@ impl BarsBuilder {
         columns.push(Arc::new(UInt64Array::from(self.rows)));
         RecordBatch::try_new(schema(), columns).asked("build bars")
     }
+}
+
+/// Brings a batch from elsewhere into the shape of [`schema`]: any text for `symbol`, any date or timestamp for `ts`, any
+/// number for prices and volume; other columns are left out. Without
+/// `_file` and `_row`, rows are named by `name` and their number from 1.
+pub(crate) fn adopt(batch: &RecordBatch, name: &str) -> Result<RecordBatch> {
+    let rows = batch.num_rows();
+    let mut columns = Vec::new();
+    for field in schema().fields() {
+        let column: ArrayRef = match (field.name().as_str(), batch.column_by_name(field.name())) {
+            (_, Some(column)) => convert(column, field, name)?,
+            ("_file", None) => Arc::new(StringArray::from(vec![name; rows])),
+            ("_row", None) => Arc::new(UInt64Array::from_iter_values(1..=rows as u64)),
+            (_, None) if field.is_nullable() && field.name() != "close" => new_null_array(field.data_type(), rows),
+            (column, None) => {
+                let there: Vec<&str> = batch.schema_ref().fields().iter().map(|f| f.name().as_str()).collect();
+                let remedy = format!("column {column} is missing; there are {}", there.join(", "));
+                return Err(Error::invalid("bars", name, remedy));
+            }
+        };
+        columns.push(column);
+    }
+    RecordBatch::try_new(schema(), columns).asked("adopt bars")
+}
+
+fn convert(column: &ArrayRef, field: &Field, name: &str) -> Result<ArrayRef> {
+    let from = column.data_type();
+    let (fits, remedy) = match field.data_type() {
+        DataType::Utf8 => (from.is_string() || matches!(from, DataType::Dictionary(..)), "give text"),
+        DataType::Float64 => (from.is_numeric() || from.is_null(), "give numbers"),
+        DataType::UInt64 => (from.is_integer(), "give whole numbers"),
+        _ => {
+            (matches!(from, DataType::Timestamp(..) | DataType::Date32 | DataType::Date64), "give dates or timestamps")
+        }
+    };
+    let place = || format!("{name}, column {}", field.name());
+    if !fits {
+        return Err(Error::invalid(place(), from, remedy));
+    }
+    let converted = cast(column, field.data_type()).asked("convert bars")?;
+    match (0..converted.len()).find(|row| !field.is_nullable() && converted.is_null(*row)) {
+        Some(row) => Err(Error::BadRow {
+            file: name.to_owned(),
+            row: row as u64 + 1,
+            column: field.name().clone(),
+            value: "nothing".into(),
+            problem: "stands there".into(),
+        }),
+        None => Ok(converted),
+    }
+}
+
+/// Identifies bars by symbol, time and values, to the bit.
+pub(crate) fn fingerprint(bars: &RecordBatch) -> Fingerprint {
+    let mut print = Fingerprinter::default();
+    let mut bytes = Vec::new();
+    for symbol in bars.column(0).as_string::<i32>().iter().flatten() {
+        bytes.extend_from_slice(&(symbol.len() as u64).to_le_bytes());
+        bytes.extend_from_slice(symbol.as_bytes());
+    }
+    print.add(&bytes);
+    bytes.clear();
+    let times = bars.column(1).as_primitive::<TimestampMicrosecondType>();
+    times.values().iter().for_each(|time| bytes.extend_from_slice(&time.to_le_bytes()));
+    print.add(&bytes);
+    for value in 2..2 + VALUES.len() {
+        bytes.clear();
+        for value in bars.column(value).as_primitive::<Float64Type>() {
+            bytes.push(u8::from(value.is_some()));
+            bytes.extend_from_slice(&value.unwrap_or_default().to_le_bytes());
+        }
+        print.add(&bytes);
+    }
+    print.finish()
 }

@@ -1,16 +1,11 @@
-use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use chrono::NaiveDate;
-use datafusion::arrow::array::{Array, AsArray, RecordBatch, StringArray};
-use datafusion::arrow::csv::ReaderBuilder;
-use datafusion::arrow::csv::reader::Format;
-use datafusion::arrow::datatypes::{DataType, Field, Schema};
-use flate2::read::MultiGzDecoder;
+use chrono::{DateTime, NaiveDate, NaiveDateTime};
+use datafusion::arrow::array::RecordBatch;
 use tapeloom_core::{Fingerprint, Timestamp};
 
 use crate::bars::BarsBuilder;
+use crate::cells::{self, Cells};
 use crate::{Error, Result};
 
 /// A CSV file of bars, plain or gzip (told by its first bytes).
@@ -21,9 +16,46 @@ use crate::{Error, Result};
 pub struct CsvSource {
     path: PathBuf,
     layout: Layout,
+    headers: Vec<(Column, String)>,
     date_format: String,
     sha256: Option<String>,
     adjust: bool,
+}
+
+/// A column that a file of one symbol's bars can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Column {
+    /// `Date`: the time of the bar; must be there.
+    Date,
+    /// `Open`.
+    Open,
+    /// `High`.
+    High,
+    /// `Low`.
+    Low,
+    /// `Close`; must be there.
+    Close,
+    /// `Volume`.
+    Volume,
+    /// `Adj Close`: the close as it would have been without later splits and dividends.
+    AdjClose,
+}
+
+impl Column {
+    /// In the order of [`crate::bars::VALUES`].
+    const VALUES: [Self; 5] = [Self::Open, Self::High, Self::Low, Self::Close, Self::Volume];
+
+    const fn usual_header(self) -> &'static str {
+        match self {
+            Self::Date => "Date",
+            Self::Open => "Open",
+            Self::High => "High",
+            Self::Low => "Low",
+            Self::Close => "Close",
+            Self::Volume => "Volume",
+            Self::AdjClose => "Adj Close",
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -39,16 +71,25 @@ impl CsvSource {
         Self::new(path.into(), Layout::Bars(symbol.into()))
     }
 
-    /// Many symbols: a `Date` column, and the closes of each symbol under its name.
+    /// Many symbols: the date first, then the closes of each symbol under its name.
     pub fn panel(path: impl Into<PathBuf>) -> Self {
         Self::new(path.into(), Layout::Panel)
     }
 
     fn new(path: PathBuf, layout: Layout) -> Self {
-        Self { path, layout, date_format: "%Y-%m-%d".into(), sha256: None, adjust: false }
+        Self { path, layout, headers: vec![], date_format: "%Y-%m-%d".into(), sha256: None, adjust: false }
     }
 
-    /// How dates are written, in chrono's notation. Default `%Y-%m-%d`; RFC 3339 is always understood.
+    /// Reads `column` of a file of bars from under `header`, which must then be there.
+    #[must_use]
+    pub fn column(mut self, column: Column, header: impl Into<String>) -> Self {
+        self.headers.retain(|(c, _)| *c != column);
+        self.headers.push((column, header.into()));
+        self
+    }
+
+    /// How dates are written, in chrono's notation, with or without time of day and offset. Default `%Y-%m-%d`; RFC 3339 is
+    /// always understood. A date without time is its midnight, a time without offset is in UTC.
     #[must_use]
     pub fn date_format(mut self, format: impl Into<String>) -> Self {
         self.date_format = format.into();
@@ -62,7 +103,10 @@ impl CsvSource {
         self
     }
 
-    /// Multiplies all prices by `Adj Close / Close`, so that dividends and splits leave no jump.
+    /// Multiplies the prices of a file of bars by `Adj Close / Close`, so that dividends and splits leave no jump. Volume
+    /// stays.
+    ///
+    /// Adjusted prices of a day depend on dividends paid after it; returns, and features made of ratios, do not.
     #[must_use]
     pub const fn adjusted(mut self) -> Self {
         self.adjust = true;
@@ -79,131 +123,90 @@ impl CsvSource {
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::BadFile`] for a changed digest, an empty file or a missing column, [`Error::BadRow`] for a cell
-    /// that can't be read.
+    /// that can't be read, [`Error::Invalid`] for a setting that does not fit the layout.
     pub fn read(&self) -> Result<(RecordBatch, Fingerprint)> {
+        let expected = self.sha256.as_deref().map(|hex| Fingerprint::parse(&hex.to_ascii_lowercase())).transpose()?;
         let stored = std::fs::read(&self.path).map_err(|source| Error::Io {
             action: "read",
             path: self.path.clone(),
             source,
         })?;
         let fingerprint = Fingerprint::of(&stored);
-        if let Some(expected) = self.sha256.as_ref().filter(|e| **e != fingerprint.to_string()) {
+        if let Some(expected) = expected.filter(|expected| *expected != fingerprint) {
             let problem = format!("the file has changed: sha256 is {fingerprint}, expected {expected}");
             return Err(Error::bad_file(&self.path, problem));
         }
-        let text = self.unpack(stored)?;
-        let table = self.table(&text)?;
-        Ok((self.rows(&table)?, fingerprint))
-    }
-
-    fn name(&self) -> String {
-        self.path.file_name().unwrap_or(self.path.as_os_str()).to_string_lossy().into_owned()
-    }
-
-    fn unpack(&self, stored: Vec<u8>) -> Result<Vec<u8>> {
-        if !stored.starts_with(&[0x1f, 0x8b]) {
-            return Ok(stored);
-        }
-        let mut text = Vec::new();
-        MultiGzDecoder::new(&stored[..])
-            .read_to_end(&mut text)
-            .map_err(|e| Error::bad_file(&self.path, format!("broken gzip: {e}")))?;
-        Ok(text)
-    }
-
-    /// All cells as text.
-    fn table(&self, text: &[u8]) -> Result<RecordBatch> {
-        if text.iter().all(u8::is_ascii_whitespace) {
-            return Err(Error::bad_file(&self.path, "the file is empty"));
-        }
-        let broken = |e: datafusion::arrow::error::ArrowError| Error::bad_file(&self.path, e.to_string());
-        let (header, _) =
-            Format::default().with_header(true).infer_schema(Cursor::new(text), Some(0)).map_err(broken)?;
-        let fields: Vec<Field> =
-            header.fields().iter().map(|f| Field::new(f.name().trim(), DataType::Utf8, true)).collect();
-        let schema = Arc::new(Schema::new(fields));
-        let reader = ReaderBuilder::new(schema.clone()).with_header(true).build(Cursor::new(text)).map_err(broken)?;
-        let batches: Vec<RecordBatch> = reader.collect::<Result<_, _>>().map_err(broken)?;
-        let table = datafusion::arrow::compute::concat_batches(&schema, &batches).map_err(broken)?;
-        if table.num_rows() == 0 {
-            return Err(Error::bad_file(&self.path, "the file has a header and no rows"));
-        }
-        Ok(table)
-    }
-
-    fn column<'a>(&self, table: &'a RecordBatch, name: &str) -> Option<(&'a str, &'a StringArray)> {
-        let schema = table.schema_ref();
-        let at = schema.fields().iter().position(|f| f.name().eq_ignore_ascii_case(name))?;
-        Some((schema.field(at).name(), table.column(at).as_string()))
-    }
-
-    fn require<'a>(&self, table: &'a RecordBatch, name: &str) -> Result<(&'a str, &'a StringArray)> {
-        self.column(table, name).ok_or_else(|| {
-            let there: Vec<&str> = table.schema_ref().fields().iter().map(|f| f.name().as_str()).collect();
-            Error::bad_file(&self.path, format!("column {name} is missing; there are {}", there.join(", ")))
-        })
-    }
-
-    fn rows(&self, table: &RecordBatch) -> Result<RecordBatch> {
-        let (date_name, dates) = self.require(table, "Date")?;
+        let cells = Cells::parse(&self.path, stored)?;
         let mut bars = BarsBuilder::default();
-        let time = |row: usize| -> Result<Timestamp> {
-            let text = if dates.is_null(row) { "" } else { dates.value(row).trim() };
-            self.parse_time(text).ok_or_else(|| {
-                let problem = format!("is no date written as {}", self.date_format);
-                self.bad_row(row, date_name, text, problem)
-            })
-        };
         match &self.layout {
-            Layout::Bars(symbol) => {
-                self.require(table, "Close")?;
-                let columns = crate::bars::VALUES.map(|name| self.column(table, name));
-                let adjusted = if self.adjust { Some(self.require(table, "Adj Close")?) } else { None };
-                for row in 0..table.num_rows() {
-                    let mut values = [None; 5];
-                    for (value, column) in values.iter_mut().zip(&columns) {
-                        *value = column.map_or(Ok(None), |(name, cells)| self.number(row, name, cells))?;
-                    }
-                    if let Some((name, cells)) = adjusted {
-                        adjust(&mut values, self.number(row, name, cells)?);
-                    }
-                    bars.push(symbol, time(row)?, values, row as u64 + 1);
-                }
+            Layout::Bars(symbol) => self.read_bars(&cells, symbol, &mut bars)?,
+            Layout::Panel => self.read_panel(&cells, &mut bars)?,
+        }
+        Ok((bars.finish(&cells::name(&self.path))?, fingerprint))
+    }
+
+    fn read_bars(&self, cells: &Cells<'_>, symbol: &str, bars: &mut BarsBuilder) -> Result<()> {
+        if symbol.is_empty() {
+            return Err(Error::invalid("symbol", "\"\"", "give the bars a name"));
+        }
+        let date = cells.require(self.header(Column::Date))?;
+        let mut columns = [None; 5];
+        for (at, column) in columns.iter_mut().zip(Column::VALUES) {
+            let must = column == Column::Close || self.headers.iter().any(|(mapped, _)| *mapped == column);
+            let header = self.header(column);
+            *at = if must { Some(cells.require(header)?) } else { cells.find(header)? };
+        }
+        let adjusted = if self.adjust { Some(cells.require(self.header(Column::AdjClose))?) } else { None };
+        for row in 0..cells.rows() {
+            let mut values = [None; 5];
+            for (value, column) in values.iter_mut().zip(columns) {
+                *value = column.map_or(Ok(None), |column| cells.number(row, column))?;
             }
-            Layout::Panel => {
-                let symbols = table.schema_ref().fields().iter().map(|f| f.name().as_str());
-                let symbols: Vec<&str> = symbols.filter(|name| *name != date_name).collect();
-                for symbol in symbols {
-                    let (_, cells) = self.require(table, symbol)?;
-                    for row in 0..table.num_rows() {
-                        if let Some(close) = self.number(row, symbol, cells)? {
-                            bars.push(symbol, time(row)?, [None, None, None, Some(close), None], row as u64 + 1);
-                        }
-                    }
+            if let Some(column) = adjusted {
+                adjust(&mut values, cells.number(row, column)?);
+            }
+            bars.push(symbol, self.time(cells, row, date)?, values, row as u64 + 1);
+        }
+        Ok(())
+    }
+
+    fn read_panel(&self, cells: &Cells<'_>, bars: &mut BarsBuilder) -> Result<()> {
+        if self.adjust || !self.headers.is_empty() {
+            let remedy = "a panel holds one close for each symbol: leave out column() and adjusted()";
+            return Err(Error::invalid("panel", self.path.display(), remedy));
+        }
+        let times = (0..cells.rows()).map(|row| self.time(cells, row, 0)).collect::<Result<Vec<_>>>()?;
+        for (column, symbol) in cells.headers().into_iter().enumerate().skip(1) {
+            cells.check_single(column)?;
+            for (row, time) in times.iter().enumerate() {
+                if let Some(close) = cells.number(row, column)? {
+                    bars.push(symbol, *time, [None, None, None, Some(close), None], row as u64 + 1);
                 }
             }
         }
-        bars.finish(&self.name())
+        Ok(())
     }
 
-    fn number(&self, row: usize, column: &str, cells: &StringArray) -> Result<Option<f64>> {
-        let text = if cells.is_null(row) { "" } else { cells.value(row).trim() };
-        if text.is_empty() {
-            return Ok(None);
-        }
-        text.parse().map(Some).map_err(|_| self.bad_row(row, column, text, "is no number".into()))
+    fn header(&self, column: Column) -> &str {
+        let mapped = self.headers.iter().find(|(mapped, _)| *mapped == column);
+        mapped.map_or(column.usual_header(), |(_, header)| header)
     }
 
-    fn parse_time(&self, text: &str) -> Option<Timestamp> {
-        let date = NaiveDate::parse_from_str(text, &self.date_format).ok();
-        let midnight = date.and_then(|d| d.and_hms_opt(0, 0, 0)).map(|t| t.and_utc().timestamp_micros());
-        midnight.map(Timestamp::from_micros).or_else(|| Timestamp::parse(text).ok())
+    fn time(&self, cells: &Cells<'_>, row: usize, column: usize) -> Result<Timestamp> {
+        let text = cells.text(row, column);
+        parse_time(text, &self.date_format)
+            .ok_or_else(|| cells.bad(row, column, format!("is no date written as {}", self.date_format)))
     }
+}
 
-    fn bad_row(&self, row: usize, column: &str, value: &str, problem: String) -> Error {
-        let value = format!("{:?}", value.chars().take(40).collect::<String>());
-        Error::BadRow { file: self.name(), row: row as u64 + 1, column: column.to_owned(), value, problem }
-    }
+/// Most exact reading first: a shorter one would silently leave out offset or time of day.
+fn parse_time(text: &str, format: &str) -> Option<Timestamp> {
+    let exact = || DateTime::parse_from_str(text, format).ok().map(|t| t.timestamp_micros());
+    let local = || NaiveDateTime::parse_from_str(text, format).ok().map(|t| t.and_utc().timestamp_micros());
+    let date =
+        || Some(NaiveDate::parse_from_str(text, format).ok()?.and_hms_opt(0, 0, 0)?.and_utc().timestamp_micros());
+    let micros = exact().or_else(local).or_else(date);
+    micros.map(Timestamp::from_micros).or_else(|| Timestamp::parse(text).ok())
 }
 
 /// Scales prices so that the close becomes the adjusted close.

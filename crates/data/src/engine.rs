@@ -1,14 +1,16 @@
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, AsArray, RecordBatch};
+use datafusion::arrow::array::{Array, AsArray, RecordBatch, UInt64Array};
 use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::{DataType, Float64Type, Int64Type, TimestampMicrosecondType};
+use datafusion::arrow::datatypes::{DataType, Field, Float64Type, Int64Type, Schema, TimestampMicrosecondType};
 use datafusion::datasource::MemTable;
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::physical_plan::{ExecutionPlan, collect};
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 
 use crate::error::Asked;
+use crate::feature::Feature;
 use crate::pipeline::PipelineConfig;
 use crate::validation::text;
 use crate::{Error, Result};
@@ -32,7 +34,7 @@ pub(crate) fn context(config: &PipelineConfig) -> Result<SessionContext> {
     if let Some(megabytes) = config.memory_limit_mb {
         // A hash join can't spill; a merge join can.
         session = session.set_bool("datafusion.optimizer.prefer_hash_join", false);
-        runtime = runtime.with_memory_pool(Arc::new(FairSpillPool::new(megabytes << 20)));
+        runtime = runtime.with_memory_pool(Arc::new(FairSpillPool::new(megabytes.saturating_mul(1 << 20))));
     }
     let runtime = runtime.build_arc().asked("set up the query engine")?;
     let context = SessionContext::new_with_config_rt(session, runtime);
@@ -42,9 +44,18 @@ pub(crate) fn context(config: &PipelineConfig) -> Result<SessionContext> {
     Ok(context)
 }
 
-/// Makes batches of bars the table `raw`.
-pub(crate) fn register(context: &SessionContext, batches: Vec<RecordBatch>) -> Result<()> {
-    let table = MemTable::try_new(crate::bars::schema(), vec![batches]).asked("register bars")?;
+/// Makes bars the table `raw`, with the number of their source as `_part`: rows come in the order of `_part` and `_row`.
+pub(crate) fn register(context: &SessionContext, sources: Vec<RecordBatch>) -> Result<()> {
+    let mut fields = crate::bars::schema().fields().to_vec();
+    fields.push(Arc::new(Field::new("_part", DataType::UInt64, false)));
+    let schema = Arc::new(Schema::new(fields));
+    let batches = (0..).zip(sources).map(|(part, bars)| {
+        let mut columns = bars.columns().to_vec();
+        columns.push(Arc::new(UInt64Array::from(vec![part; bars.num_rows()])));
+        RecordBatch::try_new(schema.clone(), columns)
+    });
+    let batches = batches.collect::<std::result::Result<Vec<_>, _>>().asked("register bars")?;
+    let table = MemTable::try_new(schema, vec![batches]).asked("register bars")?;
     context.register_table("raw", Arc::new(table)).asked("register bars")?;
     Ok(())
 }
@@ -70,13 +81,25 @@ pub(crate) async fn plan(context: &SessionContext, config: &PipelineConfig, tabl
 
 /// Runs the plan of [`plan`].
 pub(crate) async fn compute(context: &SessionContext, config: &PipelineConfig, table: &str) -> Result<Computed> {
-    let batches = plan(context, config, table).await?.collect().await.asked("compute features")?;
+    let plan = plan(context, config, table).await?.create_physical_plan().await.asked("plan features")?;
+    if buffers(&*plan) {
+        let own = config.features.iter().filter(|f| matches!(f, Feature::Sql { .. })).flat_map(Feature::names);
+        let remedy =
+            "a window looks at a whole series: end its frame at a row, as in ROWS BETWEEN 19 PRECEDING AND CURRENT ROW";
+        return Err(Error::invalid("features", own.collect::<Vec<_>>().join(", "), remedy));
+    }
+    let batches = collect(plan, context.task_ctx()).await.asked("compute features")?;
     let width = config.features.iter().map(|f| f.columns().len()).sum();
     let mut out = Computed { features: vec![Vec::new(); width], ..Computed::default() };
     for batch in &batches {
         out.extend(batch)?;
     }
     Ok(out)
+}
+
+/// Whether a window function keeps its whole input, outside of any memory limit, instead of streaming.
+fn buffers(plan: &dyn ExecutionPlan) -> bool {
+    plan.name() == "WindowAggExec" || plan.children().into_iter().any(|child| buffers(&**child))
 }
 
 impl Computed {

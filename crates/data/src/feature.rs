@@ -40,7 +40,7 @@ pub enum Feature {
         /// At least 2.
         bars: usize,
     },
-    /// The same of the volume; 0 where there is none. Column `volume_zscore_{bars}`.
+    /// The same of the volume, over the rows that have one; 0 where the row has none. Column `volume_zscore_{bars}`.
     VolumeZscore {
         /// At least 2.
         bars: usize,
@@ -73,28 +73,29 @@ impl Feature {
         match self {
             Self::LogReturn { bars } | Self::Volatility { bars } | Self::Rsi { bars } => *bars,
             Self::Macd { slow, signal, .. } => *slow + *signal,
-            Self::Zscore { bars } | Self::VolumeZscore { bars } => *bars - 1,
+            Self::Zscore { bars } | Self::VolumeZscore { bars } => bars.saturating_sub(1),
             Self::Calendar => 0,
             Self::Sql { look_back, .. } => *look_back,
         }
     }
 
-    /// The recursive function that the expression calls.
+    /// The function of ours that the expression calls.
     pub(crate) const fn indicator(&self) -> Option<Indicator> {
         match self {
             Self::Rsi { bars } => Some(Indicator::Rsi { bars: *bars }),
             Self::Macd { fast, slow, signal } => Some(Indicator::Macd { fast: *fast, slow: *slow, signal: *signal }),
-            _ => None,
+            Self::Volatility { bars } => Some(Indicator::Deviation { bars: *bars }),
+            Self::Zscore { bars } | Self::VolumeZscore { bars } => Some(Indicator::Zscore { bars: *bars }),
+            Self::LogReturn { .. } | Self::Calendar | Self::Sql { .. } => None,
         }
     }
 
     /// Name and SQL expression of each column.
     pub(crate) fn columns(&self) -> Vec<(String, String)> {
         const SYMBOL: &str = "PARTITION BY symbol ORDER BY ts";
-        let last = |bars: &usize| format!("OVER ({SYMBOL} ROWS BETWEEN {} PRECEDING AND CURRENT ROW)", bars - 1);
-        let zscore = |x: &str, bars: &usize| {
-            let over = last(bars);
-            format!("coalesce(({x} - avg({x}) {over}) / nullif(stddev_pop({x}) {over}, 0), 0)")
+        let own = |column: &str| {
+            let function = self.indicator().map(Indicator::name).unwrap_or_default();
+            format!("{function}({column}) OVER ({SYMBOL})")
         };
         let circle = |name: &str, part: &str, period: u32| {
             let angle = format!("2 * pi() * date_part('{part}', ts) / {period}");
@@ -104,17 +105,15 @@ impl Feature {
             Self::LogReturn { bars } => {
                 vec![(format!("log_return_{bars}"), format!("ln(close / lag(close, {bars}) OVER ({SYMBOL}))"))]
             }
-            Self::Volatility { bars } => {
-                vec![(format!("volatility_{bars}"), format!("stddev_pop(ret) {}", last(bars)))]
+            Self::Volatility { bars } => vec![(format!("volatility_{bars}"), own("ret"))],
+            Self::Rsi { bars } => vec![(format!("rsi_{bars}"), own("close"))],
+            Self::Macd { fast, slow, signal } => vec![(format!("macd_{fast}_{slow}_{signal}"), own("close"))],
+            Self::Zscore { bars } => vec![(format!("zscore_{bars}"), own("close"))],
+            Self::VolumeZscore { bars } => {
+                vec![(format!("volume_zscore_{bars}"), format!("coalesce({}, 0)", own("volume")))]
             }
-            Self::Zscore { bars } => vec![(format!("zscore_{bars}"), zscore("close", bars))],
-            Self::VolumeZscore { bars } => vec![(format!("volume_zscore_{bars}"), zscore("volume", bars))],
             Self::Calendar => [circle("weekday", "dow", 7), circle("month", "month", 12)].concat(),
             Self::Sql { name, expression, .. } => vec![(name.clone(), expression.clone())],
-            Self::Rsi { .. } | Self::Macd { .. } => {
-                let name = self.indicator().map(Indicator::name).unwrap_or_default();
-                vec![(name.clone(), format!("{name}(close) OVER ({SYMBOL})"))]
-            }
         }
     }
 

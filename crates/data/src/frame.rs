@@ -7,23 +7,28 @@ use crate::pipeline::PipelineConfig;
 use crate::validation::ValidationReport;
 use crate::{Error, Result};
 
+/// What is known of the bars behind a frame.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    pub(crate) report: ValidationReport,
+    pub(crate) inputs: Vec<(String, Fingerprint)>,
+    pub(crate) fingerprint: Fingerprint,
+}
+
 /// Features and labels of every symbol, unscaled: one row-major f32 matrix for each symbol.
 #[derive(Clone, Debug)]
 pub struct FeatureFrame {
     spec: WindowSpec,
     symbols: Vec<String>,
+    left_out: Vec<String>,
     segments: Arc<[Segment]>,
     report: ValidationReport,
+    inputs: Vec<(String, Fingerprint)>,
     fingerprint: Fingerprint,
 }
 
 impl FeatureFrame {
-    pub(crate) fn new(
-        config: &PipelineConfig,
-        computed: Computed,
-        report: ValidationReport,
-        fingerprint: Fingerprint,
-    ) -> Result<Self> {
+    pub(crate) fn new(config: &PipelineConfig, computed: Computed, checked: Checked) -> Result<Self> {
         let names = config.feature_names();
         let look_back = config.look_back() as i64;
         let (mut symbols, mut segments): (Vec<String>, Vec<Segment>) = (Vec::new(), Vec::new());
@@ -54,13 +59,17 @@ impl FeatureFrame {
                 format!("no symbol has that many rows: the longest has {longest} behind a look-back of {look_back}");
             return Err(Error::invalid("window_steps", config.window_steps, remedy));
         }
+        let mut left_out = computed.symbols;
+        left_out.dedup();
+        left_out.retain(|symbol| symbols.binary_search(symbol).is_err());
         let spec = WindowSpec {
             steps: config.window_steps,
             features: names,
             targets: vec![config.label.name()],
             scaler: None,
         };
-        Ok(Self { spec, symbols, segments: segments.into(), report, fingerprint })
+        let Checked { report, inputs, fingerprint } = checked;
+        Ok(Self { spec, symbols, left_out, segments: segments.into(), report, inputs, fingerprint })
     }
 
     /// The shape of windows; without a scaler, for nothing is scaled yet.
@@ -75,6 +84,12 @@ impl FeatureFrame {
         &self.symbols
     }
 
+    /// Symbols whose history is too short for one whole row; they are not among [`FeatureFrame::symbols`].
+    #[must_use]
+    pub fn left_out(&self) -> &[String] {
+        &self.left_out
+    }
+
     /// One matrix for each symbol.
     #[must_use]
     pub fn segments(&self) -> &[Segment] {
@@ -87,7 +102,13 @@ impl FeatureFrame {
         &self.report
     }
 
-    /// Identifies config and input.
+    /// What was read: file or batch, and the fingerprint of the file as stored or of the batch's bars.
+    #[must_use]
+    pub fn inputs(&self) -> &[(String, Fingerprint)] {
+        &self.inputs
+    }
+
+    /// Identifies the config and every bar, but not the container that held the bars.
     #[must_use]
     pub const fn fingerprint(&self) -> Fingerprint {
         self.fingerprint

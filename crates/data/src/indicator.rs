@@ -8,13 +8,20 @@ use datafusion::common::ScalarValue;
 use datafusion::logical_expr::function::{PartitionEvaluatorArgs, WindowUDFFieldArgs};
 use datafusion::logical_expr::{PartitionEvaluator, Signature, Volatility, WindowUDF, WindowUDFImpl};
 
-/// A recursive indicator over one column, as a window function that keeps its state and streams.
+/// An indicator over one column, as a window function that keeps its state and streams.
+///
+/// Deviations are here too: the engine's own slide over a frame by adding and taking away, and what rounding leaves of a
+/// large value then outweighs the small ones that follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Indicator {
     /// Wilder's relative strength index, 0 to 100 ("New concepts in technical trading systems", 1978).
     Rsi { bars: usize },
     /// Appel's MACD histogram, over the close so that symbols compare: (MACD - signal) / close.
     Macd { fast: usize, slow: usize, signal: usize },
+    /// Standard deviation (over n) of the last rows that hold a value.
+    Deviation { bars: usize },
+    /// The row's distance from the mean of the last rows that hold a value, in their standard deviations.
+    Zscore { bars: usize },
 }
 
 impl Indicator {
@@ -22,10 +29,12 @@ impl Indicator {
         match self {
             Self::Rsi { bars } => format!("rsi_{bars}"),
             Self::Macd { fast, slow, signal } => format!("macd_{fast}_{slow}_{signal}"),
+            Self::Deviation { bars } => format!("deviation_{bars}"),
+            Self::Zscore { bars } => format!("zscore_{bars}"),
         }
     }
 
-    /// The function to register under [`Indicator::name`]; it takes the close.
+    /// The function to register under [`Indicator::name`]; it takes one column.
     pub(crate) fn function(self) -> WindowUDF {
         let signature = Signature::exact(vec![DataType::Float64], Volatility::Immutable);
         WindowUDF::from(Function { name: self.name(), indicator: self, signature })
@@ -37,6 +46,8 @@ impl Indicator {
             Self::Macd { fast, slow, signal } => {
                 State::Macd { fast: Ema::new(fast), slow: Ema::new(slow), signal: Ema::new(signal) }
             }
+            Self::Deviation { bars } => State::Deviation(Last::new(bars)),
+            Self::Zscore { bars } => State::Zscore(Last::new(bars)),
         }
     }
 }
@@ -75,9 +86,9 @@ struct Evaluator(State);
 
 impl PartitionEvaluator for Evaluator {
     fn evaluate(&mut self, values: &[ArrayRef], range: &Range<usize>) -> datafusion::common::Result<ScalarValue> {
-        let close = values[0].as_primitive::<Float64Type>();
-        let close = close.is_valid(range.start).then(|| close.value(range.start));
-        Ok(ScalarValue::Float64(close.and_then(|close| self.0.push(close))))
+        let column = values[0].as_primitive::<Float64Type>();
+        let value = column.is_valid(range.start).then(|| column.value(range.start));
+        Ok(ScalarValue::Float64(self.0.push(value)))
     }
 
     fn is_causal(&self) -> bool {
@@ -93,18 +104,54 @@ impl PartitionEvaluator for Evaluator {
 enum State {
     Rsi(Rsi),
     Macd { fast: Ema, slow: Ema, signal: Ema },
+    Deviation(Last),
+    Zscore(Last),
 }
 
 impl State {
-    /// Takes the next close; nothing comes out during warm-up.
-    fn push(&mut self, close: f64) -> Option<f64> {
+    /// Takes the next row's value; nothing comes out for an empty row or during warm-up.
+    fn push(&mut self, value: Option<f64>) -> Option<f64> {
         match self {
-            Self::Rsi(rsi) => rsi.push(close),
+            Self::Rsi(rsi) => rsi.push(value?),
             Self::Macd { fast, slow, signal } => {
+                let close = value?;
                 let line = fast.push(close) - slow.push(close);
                 Some((line - signal.push(line)) / close)
             }
+            Self::Deviation(last) => last.push(value).map(|(_, deviation)| deviation),
+            // What did not move stands at its mean.
+            Self::Zscore(last) => {
+                last.push(value).map(|(off, deviation)| if deviation > 0.0 { off / deviation } else { 0.0 })
+            }
         }
+    }
+}
+
+/// The last rows, and how far the newest is from their mean.
+#[derive(Debug)]
+struct Last {
+    bars: usize,
+    rows: VecDeque<Option<f64>>,
+}
+
+impl Last {
+    fn new(bars: usize) -> Self {
+        Self { bars, rows: VecDeque::new() }
+    }
+
+    /// Distance of the newest value from the mean, and the standard deviation.
+    fn push(&mut self, value: Option<f64>) -> Option<(f64, f64)> {
+        self.rows.push_back(value);
+        if self.rows.len() > self.bars {
+            self.rows.pop_front();
+        }
+        let newest = value.filter(|_| self.rows.len() == self.bars)?;
+        // Measured from the newest value, equal values have a deviation of exactly 0.
+        let offsets = || self.rows.iter().flatten().map(|x| x - newest);
+        let count = offsets().count() as f64;
+        let mean = offsets().sum::<f64>() / count;
+        let variance = offsets().map(|x| (x - mean).powi(2)).sum::<f64>() / count;
+        Some((-mean, variance.sqrt()))
     }
 }
 
@@ -176,9 +223,18 @@ mod tests {
         let mut macd = Indicator::Macd { fast: 2, slow: 4, signal: 3 }.state();
         for _ in 0..9 {
             rsi.push(5.0);
-            assert_eq!(macd.push(5.0), Some(0.0));
+            assert_eq!(macd.push(Some(5.0)), Some(0.0));
         }
         assert_eq!(rsi.push(5.0), Some(50.0));
+    }
+
+    #[test]
+    fn a_deviation_skips_empty_rows_and_waits_for_all_of_its_bars() {
+        let mut state = Indicator::Deviation { bars: 3 }.state();
+        let out = [Some(1.0), None, Some(3.0), Some(5.0)].map(|x| state.push(x));
+        assert_eq!(out, [None, None, Some(1.0), Some(1.0)]);
+        let mut state = Indicator::Zscore { bars: 2 }.state();
+        assert_eq!([Some(1.0), Some(3.0), None, Some(3.0)].map(|x| state.push(x)), [None, Some(1.0), None, Some(0.0)]);
     }
 
     #[test]
@@ -190,7 +246,7 @@ mod tests {
             slow = if i == 0 { close } else { 0.5 * (slow + close) };
             let line = close - slow;
             signal = if i == 0 { line } else { 0.5 * (signal + line) };
-            let got = macd.push(close).expect("always warm");
+            let got = macd.push(Some(close)).expect("always warm");
             assert!((got - (line - signal) / close).abs() < 1e-12);
         }
     }

@@ -35,6 +35,7 @@
 #![forbid(unsafe_code)]
 
 mod bars;
+mod cells;
 mod csv;
 mod engine;
 mod error;
@@ -47,7 +48,7 @@ mod split;
 mod validation;
 
 pub use bars::schema as bar_schema;
-pub use csv::CsvSource;
+pub use csv::{Column, CsvSource};
 pub use datafusion;
 pub use datafusion::arrow;
 pub use error::{Error, Result};

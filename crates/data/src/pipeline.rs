@@ -1,7 +1,8 @@
 use std::future::Future;
 
 use datafusion::arrow::array::RecordBatch;
-use datafusion::prelude::SessionContext;
+use datafusion::arrow::compute::concat_batches;
+use datafusion::prelude::{DataFrame, SessionContext};
 use serde::{Deserialize, Serialize};
 use tapeloom_core::{Fingerprint, Fingerprinter};
 
@@ -9,10 +10,10 @@ use crate::csv::CsvSource;
 use crate::engine::{self, Computed};
 use crate::error::Asked;
 use crate::feature::{Feature, Label};
-use crate::frame::FeatureFrame;
+use crate::frame::{Checked, FeatureFrame};
 use crate::leakage::{self, CausalReport};
-use crate::validation::{ValidationConfig, ValidationReport};
-use crate::{Error, Result};
+use crate::validation::ValidationConfig;
+use crate::{Error, Result, bars, cells};
 
 /// Everything that decides how bars become samples.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -72,6 +73,10 @@ impl PipelineConfig {
     fn validate(&self) -> Result<()> {
         self.features.iter().try_for_each(Feature::validate)?;
         self.label.validate()?;
+        self.validation.validate()?;
+        if self.memory_limit_mb == Some(0) {
+            return Err(Error::invalid("memory_limit_mb", 0, "give at least 1, or leave it out for no limit"));
+        }
         let names = self.feature_names();
         if names.is_empty() || self.window_steps == 0 {
             let value = format!("{} features, {} window_steps", names.len(), self.window_steps);
@@ -85,11 +90,19 @@ impl PipelineConfig {
 }
 
 /// From bars to features and labels. Build it, run it, then cut the [`FeatureFrame`] with a [`Split`](crate::Split).
+///
+/// A symbol may be spread over several sources; they are read in the order in which they were added.
 #[derive(Clone, Debug)]
 pub struct Pipeline {
     config: PipelineConfig,
-    files: Vec<CsvSource>,
-    batches: Vec<RecordBatch>,
+    sources: Vec<Source>,
+}
+
+#[derive(Clone, Debug)]
+enum Source {
+    Csv(CsvSource),
+    Batch(RecordBatch),
+    Query(String, Box<DataFrame>),
 }
 
 impl Pipeline {
@@ -99,20 +112,29 @@ impl Pipeline {
     /// [`Error::Invalid`] for a config that breaks a rule.
     pub fn new(config: PipelineConfig) -> Result<Self> {
         config.validate()?;
-        Ok(Self { config, files: Vec::new(), batches: Vec::new() })
+        Ok(Self { config, sources: Vec::new() })
     }
 
     /// Adds a file.
     #[must_use]
     pub fn csv(mut self, source: CsvSource) -> Self {
-        self.files.push(source);
+        self.sources.push(Source::Csv(source));
         self
     }
 
-    /// Adds bars in memory, of the shape of [`bar_schema`](crate::bar_schema).
+    /// Adds bars in memory: `symbol` as text, `ts` as dates or timestamps and `close` as numbers, with `open`, `high`, `low`
+    /// and `volume` where there are any; see [`bar_schema`](crate::bar_schema).
     #[must_use]
     pub fn batch(mut self, bars: RecordBatch) -> Self {
-        self.batches.push(bars);
+        self.sources.push(Source::Batch(bars));
+        self
+    }
+
+    /// Adds the rows of a query on the caller's own context, with the columns of [`Pipeline::batch`]; errors call it `name`.
+    /// Unless the query orders its rows, they may come in any order, which validation refuses.
+    #[must_use]
+    pub fn dataframe(mut self, name: impl Into<String>, query: DataFrame) -> Self {
+        self.sources.push(Source::Query(name.into(), Box::new(query)));
         self
     }
 
@@ -127,9 +149,9 @@ impl Pipeline {
     /// # Errors
     /// See [`Error`]; each names the file and row, or the field, to mend.
     pub async fn run(&self) -> Result<FeatureFrame> {
-        let (context, report, fingerprint) = self.clean().await?;
+        let (context, checked) = self.clean().await?;
         let computed = engine::compute(&context, &self.config, "bars").await?;
-        FeatureFrame::new(&self.config, computed, report, fingerprint)
+        FeatureFrame::new(&self.config, computed, checked)
     }
 
     /// [`Pipeline::run`] for callers without an async runtime.
@@ -146,7 +168,7 @@ impl Pipeline {
     /// # Errors
     /// As [`Pipeline::run`].
     pub async fn check_causal(&self, cuts: usize) -> Result<CausalReport> {
-        let (context, _, _) = self.clean().await?;
+        let (context, _) = self.clean().await?;
         leakage::check_causal(&context, &self.config, cuts).await
     }
 
@@ -163,39 +185,61 @@ impl Pipeline {
     /// # Errors
     /// As [`Pipeline::run`].
     pub async fn explain(&self) -> Result<String> {
-        let (context, _, _) = self.clean().await?;
+        let (context, _) = self.clean().await?;
         let plan = engine::plan(&context, &self.config, "bars").await?;
         let plan = plan.create_physical_plan().await.asked("plan features")?;
         Ok(datafusion::physical_plan::displayable(&*plan).indent(false).to_string())
     }
 
-    /// Valid bars as the table `bars`, what validation saw, and what identifies config and input.
-    async fn clean(&self) -> Result<(SessionContext, ValidationReport, Fingerprint)> {
+    /// Valid bars as the table `bars`, and what is known of them.
+    async fn clean(&self) -> Result<(SessionContext, Checked)> {
+        if self.sources.is_empty() {
+            return Err(Error::invalid("sources", "none", "add a file, a batch of bars or a query"));
+        }
         let mut print = Fingerprinter::default();
+        // How much memory it took does not show in the numbers.
+        let config = PipelineConfig { memory_limit_mb: None, ..self.config.clone() };
         let encode = |e| tapeloom_core::Error::provider("could not encode the pipeline config", e);
-        print.add(&serde_json::to_vec(&self.config).map_err(encode)?);
-        let mut batches = Vec::new();
-        for file in &self.files {
-            let (bars, fingerprint) = file.read()?;
-            print.add(fingerprint.as_bytes());
+        print.add(env!("CARGO_PKG_VERSION").as_bytes()).add(&serde_json::to_vec(&config).map_err(encode)?);
+        let (mut inputs, mut batches) = (Vec::new(), Vec::new());
+        for (number, source) in (1..).zip(&self.sources) {
+            let (name, bars, stored) = source.read(number).await?;
+            let content = bars::fingerprint(&bars);
+            print.add(content.as_bytes());
+            inputs.push((name, stored.unwrap_or(content)));
             batches.push(bars);
-        }
-        for bars in &self.batches {
-            if bars.schema() != crate::bars::schema() {
-                let value = format!("{} columns", bars.num_columns());
-                return Err(Error::invalid("batch schema", value, "use the columns and types of bar_schema()"));
-            }
-            print.add(format!("{bars:?}").as_bytes());
-            batches.push(bars.clone());
-        }
-        if batches.is_empty() {
-            return Err(Error::invalid("sources", "none", "add a file or a batch of bars"));
         }
         let context = engine::context(&self.config)?;
         engine::register(&context, batches)?;
         let (bars, report) = self.config.validation.apply(&context).await?;
         context.register_table("bars", bars.into_view()).asked("register bars")?;
-        Ok((context, report, print.finish()))
+        Ok((context, Checked { report, inputs, fingerprint: print.finish() }))
+    }
+}
+
+impl Source {
+    /// Name, bars, and the fingerprint of a file as stored.
+    async fn read(&self, number: usize) -> Result<(String, RecordBatch, Option<Fingerprint>)> {
+        match self {
+            Self::Csv(file) => {
+                let name = cells::name(file.path());
+                let file = file.clone();
+                let lost = |e| tapeloom_core::Error::provider("the thread that reads a file was lost", e);
+                let (bars, stored) = tokio::task::spawn_blocking(move || file.read()).await.map_err(lost)??;
+                Ok((name, bars, Some(stored)))
+            }
+            Self::Batch(batch) => {
+                let name = format!("batch {number}");
+                let bars = bars::adopt(batch, &name)?;
+                Ok((name, bars, None))
+            }
+            Self::Query(name, query) => {
+                let schema = query.schema().inner().clone();
+                let batches = query.as_ref().clone().collect().await.asked("run a source's query")?;
+                let batch = concat_batches(&schema, &batches).asked("run a source's query")?;
+                Ok((name.clone(), bars::adopt(&batch, name)?, None))
+            }
+        }
     }
 }
 
@@ -208,7 +252,7 @@ fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
             "await run() instead of calling run_blocking() inside a runtime",
         ));
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().build().map_err(|source| Error::Io {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|source| Error::Io {
         action: "start an async runtime for",
         path: "pipeline".into(),
         source,

@@ -15,6 +15,8 @@ use crate::{Error, Result};
 #[serde(deny_unknown_fields)]
 pub struct Split {
     kind: Kind,
+    /// Newest moments of training that are used; absent means all.
+    train_bars: Option<usize>,
     embargo_bars: usize,
     /// Data from here on takes no part.
     until: Option<Timestamp>,
@@ -24,7 +26,7 @@ pub struct Split {
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 enum Kind {
     Dates { train_until: Timestamp, valid_until: Timestamp, test_until: Timestamp },
-    WalkForward { folds: usize, valid_bars: usize, test_bars: usize, train_bars: Option<usize> },
+    WalkForward { folds: usize, valid_bars: usize, test_bars: usize },
 }
 
 /// Training, validation and test samples of one fold. Features are scaled by what training rows alone gave.
@@ -47,6 +49,8 @@ struct Borders {
     valid_to: Timestamp,
     test_from: Timestamp,
     test_to: Timestamp,
+    /// No target of the test looks at this moment or beyond.
+    end: Timestamp,
 }
 
 impl Split {
@@ -55,11 +59,7 @@ impl Split {
     /// # Errors
     /// [`Error::Invalid`] unless the three are in order.
     pub fn by_date(train_until: Timestamp, valid_until: Timestamp, test_until: Timestamp) -> Result<Self> {
-        if train_until >= valid_until || valid_until >= test_until {
-            let value = format!("{train_until}, {valid_until}, {test_until}");
-            return Err(Error::invalid("split dates", value, "give them in order of time"));
-        }
-        Ok(Self { kind: Kind::Dates { train_until, valid_until, test_until }, embargo_bars: 0, until: None })
+        Self::new(Kind::Dates { train_until, valid_until, test_until })
     }
 
     /// `folds` folds whose test blocks of `test_bars` moments follow each other up to the end of the data; each is tested on
@@ -68,24 +68,17 @@ impl Split {
     /// # Errors
     /// [`Error::Invalid`] for a count of 0.
     pub fn walk_forward(folds: usize, valid_bars: usize, test_bars: usize) -> Result<Self> {
-        for (field, value) in [("folds", folds), ("valid_bars", valid_bars), ("test_bars", test_bars)] {
-            if value == 0 {
-                return Err(Error::invalid(field, value, "give at least 1"));
-            }
-        }
-        Ok(Self {
-            kind: Kind::WalkForward { folds, valid_bars, test_bars, train_bars: None },
-            embargo_bars: 0,
-            until: None,
-        })
+        Self::new(Kind::WalkForward { folds, valid_bars, test_bars })
     }
 
-    /// Lets walk-forward training blocks roll: only the newest `bars` moments are used.
+    fn new(kind: Kind) -> Result<Self> {
+        Self { kind, train_bars: None, embargo_bars: 0, until: None }.checked()
+    }
+
+    /// Lets training blocks roll: only the newest `bars` moments are used, or all where there are fewer.
     #[must_use]
     pub const fn rolling(mut self, bars: usize) -> Self {
-        if let Kind::WalkForward { train_bars, .. } = &mut self.kind {
-            *train_bars = Some(bars);
-        }
+        self.train_bars = Some(bars);
         self
     }
 
@@ -96,11 +89,24 @@ impl Split {
         self
     }
 
-    /// Leaves out all data from `until` on, such as the time after most symbols end.
+    /// Leaves out all data from `until` on, such as the time after most symbols end; no target looks at it either.
     #[must_use]
     pub const fn until(mut self, until: Timestamp) -> Self {
         self.until = Some(until);
         self
+    }
+
+    /// Cuts a frame by a split that has one fold.
+    ///
+    /// # Errors
+    /// As [`Split::folds`]; [`Error::Invalid`] when the split has several.
+    pub fn fold(&self, frame: &FeatureFrame) -> Result<Fold> {
+        match &self.kind {
+            Kind::WalkForward { folds, .. } if *folds != 1 => {
+                Err(Error::invalid("folds", folds, "call folds() for a split that has several"))
+            }
+            _ => self.folds(frame).map(|mut folds| folds.swap_remove(0)),
+        }
     }
 
     /// Cuts a frame. Folds come in order of time.
@@ -110,46 +116,65 @@ impl Split {
     /// broken.
     pub fn folds(&self, frame: &FeatureFrame) -> Result<Vec<Fold>> {
         let mut times = frame.times();
-        if let Some(until) = self.until {
-            times.retain(|time| *time < until);
-        }
+        times.retain(|time| self.until.is_none_or(|until| *time < until));
         let borders = self.borders(&times)?;
         borders.iter().enumerate().map(|(i, borders)| cut(frame, borders, i)).collect()
     }
 
+    /// Refuses what no constructor lets through, for a split can come out of a file.
+    fn checked(self) -> Result<Self> {
+        match &self.kind {
+            Kind::Dates { train_until, valid_until, test_until } => {
+                if train_until >= valid_until || valid_until >= test_until {
+                    let value = format!("{train_until}, {valid_until}, {test_until}");
+                    return Err(Error::invalid("split dates", value, "give them in order of time"));
+                }
+            }
+            Kind::WalkForward { folds, valid_bars, test_bars } => {
+                for (field, value) in [("folds", folds), ("valid_bars", valid_bars), ("test_bars", test_bars)] {
+                    if *value == 0 {
+                        return Err(Error::invalid(field, value, "give at least 1"));
+                    }
+                }
+            }
+        }
+        if self.train_bars == Some(0) {
+            return Err(Error::invalid("rolling", 0, "give at least 1 moment to train on"));
+        }
+        Ok(self)
+    }
+
     fn borders(&self, times: &[Timestamp]) -> Result<Vec<Borders>> {
-        let after = |border: Timestamp| {
-            let at = times.partition_point(|t| *t < border) + self.embargo_bars;
-            times.get(at).copied().unwrap_or(Timestamp::from_micros(i64::MAX))
+        self.clone().checked()?;
+        let end = self.until.unwrap_or(Timestamp::from_micros(i64::MAX));
+        let moment = |at: usize| times.get(at).copied().unwrap_or(end);
+        let position = |border: Timestamp| times.partition_point(|t| *t < border);
+        let block = |train_to: Timestamp, valid_to: Timestamp, test_to: Timestamp| {
+            let (train, valid) = (position(train_to), position(valid_to));
+            let oldest = self.train_bars.map_or(0, |bars| train.saturating_sub(bars));
+            Borders {
+                train_from: moment(oldest),
+                train_to: train_to.min(end),
+                valid_from: moment(train.saturating_add(self.embargo_bars)),
+                valid_to: valid_to.min(end),
+                test_from: moment(valid.saturating_add(self.embargo_bars)),
+                test_to: test_to.min(end),
+                end,
+            }
         };
         match &self.kind {
-            Kind::Dates { train_until, valid_until, test_until } => Ok(vec![Borders {
-                train_from: Timestamp::from_micros(i64::MIN),
-                train_to: *train_until,
-                valid_from: after(*train_until),
-                valid_to: *valid_until,
-                test_from: after(*valid_until),
-                test_to: *test_until,
-            }]),
-            Kind::WalkForward { folds, valid_bars, test_bars, train_bars } => {
-                let needed = folds * test_bars + valid_bars + 1;
+            Kind::Dates { train_until, valid_until, test_until } => {
+                Ok(vec![block(*train_until, *valid_until, *test_until)])
+            }
+            Kind::WalkForward { folds, valid_bars, test_bars } => {
+                let needed = folds.saturating_mul(*test_bars).saturating_add(*valid_bars).saturating_add(1);
                 if times.len() < needed {
                     let remedy = format!("these blocks need {needed} moments, the data has {}", times.len());
                     return Err(Error::invalid("folds", folds, remedy));
                 }
-                let fold = |k: usize| {
-                    let test = times.len() - (folds - k) * test_bars;
-                    let valid = test - valid_bars;
-                    let end =
-                        times.get(test + test_bars).copied().or(self.until).unwrap_or(Timestamp::from_micros(i64::MAX));
-                    Borders {
-                        train_from: times[train_bars.map_or(0, |bars| valid.saturating_sub(bars))],
-                        train_to: times[valid],
-                        valid_from: after(times[valid]),
-                        valid_to: times[test],
-                        test_from: after(times[test]),
-                        test_to: end,
-                    }
+                let fold = |number: usize| {
+                    let test = times.len() - (folds - number) * test_bars;
+                    block(moment(test - valid_bars), moment(test), moment(test + test_bars))
                 };
                 Ok((0..*folds).map(fold).collect())
             }
@@ -177,7 +202,7 @@ fn cut(frame: &FeatureFrame, borders: &Borders, number: usize) -> Result<Fold> {
     let fold = Fold {
         train: block("train", borders.train_from, borders.train_to, borders.train_to)?,
         valid: block("valid", borders.valid_from, borders.valid_to, borders.valid_to)?,
-        test: block("test", borders.test_from, borders.test_to, Timestamp::from_micros(i64::MAX))?,
+        test: block("test", borders.test_from, borders.test_to, borders.end)?,
     };
     check_no_overlap(&fold.train, &fold.valid, &fold.test)?;
     Ok(fold)

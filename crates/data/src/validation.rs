@@ -1,10 +1,11 @@
 use std::fmt;
+use std::path::PathBuf;
 
 use datafusion::arrow::array::{Array, AsArray, RecordBatch};
 use datafusion::arrow::datatypes::{Float64Type, TimestampMicrosecondType, UInt64Type};
 use datafusion::prelude::{DataFrame, SessionContext};
 use serde::{Deserialize, Serialize};
-use tapeloom_core::Timestamp;
+use tapeloom_core::{BlobStore, FsStore, RunId, Timestamp};
 
 use crate::bars::VALUES;
 use crate::error::Asked;
@@ -26,6 +27,9 @@ pub enum Action {
 }
 
 /// One action for each rule; all of them fail by default.
+///
+/// The first five rules look at single rows, in one scan; the other three compare rows with each other, and only those that
+/// the first five left.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ValidationConfig {
@@ -39,11 +43,11 @@ pub struct ValidationConfig {
     pub negative_volume: Action,
     /// `high` is the highest and `low` the lowest of the four prices.
     pub ohlc_order: Action,
-    /// A symbol's rows come in order of time.
+    /// No row of a symbol is older than one that came before it, in the order of sources and rows.
     pub unsorted: Action,
-    /// A symbol has one row for a time.
+    /// A symbol has one row for a time; the first is the one that may stay. Can't be [`Action::Warn`].
     pub duplicate: Action,
-    /// The absolute log return from the row before is at most `max_log_return`.
+    /// The absolute log return from the bar before is at most `max_log_return`.
     pub extreme_return: Action,
     /// Limit of `extreme_return`; absent turns the rule off. 0.5 is a move of 65 % up or 39 % down.
     pub max_log_return: Option<f64>,
@@ -74,6 +78,8 @@ pub struct Offence {
     pub column: String,
     /// What stands there.
     pub value: String,
+    /// Open, high, low, close and volume as read; empty where there was nothing.
+    pub bar: [String; 5],
     /// What became of the row.
     pub action: Action,
 }
@@ -85,7 +91,8 @@ pub struct ValidationReport {
     pub rows_in: u64,
     /// Rows that went on.
     pub rows_out: u64,
-    /// Every row that broke a rule, by file and row.
+    /// Every row that broke a rule, once for each rule: first the rules for single rows, then those that compare; each in
+    /// order of sources and rows.
     pub offences: Vec<Offence>,
 }
 
@@ -99,157 +106,233 @@ impl ValidationReport {
     /// Quarantined rows as CSV with a header.
     #[must_use]
     pub fn quarantine_csv(&self) -> String {
-        let mut text = String::from("rule,file,row,symbol,time,column,value\n");
+        let mut text = format!("rule,file,row,symbol,time,column,value,{}\n", VALUES.join(","));
         for o in self.offences.iter().filter(|o| o.action == Action::Quarantine) {
             let quoted = |s: &str| format!("\"{}\"", s.replace('"', "\"\""));
             let (file, symbol, value) = (quoted(&o.file), quoted(&o.symbol), quoted(&o.value));
-            text += &format!("{},{file},{},{symbol},{},{},{value}\n", o.rule, o.row, o.time, o.column);
+            let (rule, row, time, column, bar) = (&o.rule, o.row, o.time, &o.column, o.bar.join(","));
+            text += &format!("{rule},{file},{row},{symbol},{time},{column},{value},{bar}\n");
         }
         text
     }
+
+    /// Writes [`ValidationReport::quarantine_csv`] to `{run}.csv` in `folder`, whole or not at all, and says where; nothing
+    /// is written when no row was quarantined.
+    ///
+    /// # Errors
+    /// [`Error::Core`] when the file can't be written.
+    pub fn write_quarantine(&self, folder: impl Into<PathBuf>, run: &RunId) -> Result<Option<PathBuf>> {
+        if self.offences.iter().all(|o| o.action != Action::Quarantine) {
+            return Ok(None);
+        }
+        let (store, name) = (FsStore::open(folder)?, format!("{run}.csv"));
+        store.put(&name, self.quarantine_csv().as_bytes())?;
+        Ok(Some(store.path(&name)?))
+    }
 }
 
+/// One line; `{:#}` adds a line for each rule with the first row that broke it.
 impl fmt::Display for ValidationReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} rows in, {} out", self.rows_in, self.rows_out)?;
         let mut names: Vec<&str> = self.offences.iter().map(|o| o.rule.as_str()).collect();
         names.sort_unstable();
         names.dedup();
-        names.iter().try_for_each(|name| write!(f, ", {name} {}", self.count(name)))
+        if !f.alternate() {
+            return names.iter().try_for_each(|name| write!(f, ", {name} {}", self.count(name)));
+        }
+        let firsts = names.iter().filter_map(|name| self.offences.iter().find(|o| o.rule == **name));
+        firsts.into_iter().try_for_each(|o| {
+            let (rule, action, count) = (&o.rule, o.action.name(), self.count(&o.rule));
+            write!(
+                f,
+                "\n{count:>8}  {rule:<15}  {action:<10}  first: {} row {}, {} {}",
+                o.file, o.row, o.column, o.value
+            )
+        })
+    }
+}
+
+impl Action {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Fail => "fail",
+            Self::Drop => "drop",
+            Self::Quarantine => "quarantine",
+            Self::Warn => "warn",
+        }
+    }
+
+    const fn leaves_out(self) -> bool {
+        matches!(self, Self::Drop | Self::Quarantine)
     }
 }
 
 impl ValidationConfig {
-    fn rules(&self) -> Vec<Rule> {
+    pub(crate) fn validate(&self) -> Result<()> {
+        if self.duplicate == Action::Warn {
+            return Err(Error::invalid(
+                "duplicate",
+                "warn",
+                "two rows at one time have no order: fail, drop or quarantine",
+            ));
+        }
+        match self.max_log_return {
+            Some(limit) if !(limit > 0.0 && limit.is_finite()) => {
+                Err(Error::invalid("max_log_return", limit, "give a number above 0, or leave it out"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Rules that a row keeps or breaks alone.
+    fn row_rules(&self) -> Vec<Rule> {
         let any = |condition: &dyn Fn(&str) -> String, columns: &[&str]| {
             columns.iter().map(|c| format!("coalesce({}, false)", condition(c))).collect::<Vec<_>>().join(" OR ")
         };
         let prices = &VALUES[..4];
-        let rule = |name, action, problem, broken| Rule { name, action, problem, broken };
-        let by_time = "OVER (PARTITION BY symbol ORDER BY _file, _row)";
+        // In the engine's order NaN is above every number; it has a rule of its own.
+        let order = format!(
+            "coalesce(NOT isnan(high), false) AND ({}) OR coalesce(NOT isnan(low), false) AND ({})",
+            any(&|c| format!("high < {c} AND NOT isnan({c})"), &["open", "low", "close"]),
+            any(&|c| format!("low > {c} AND NOT isnan({c})"), &["open", "close"]),
+        );
+        let infinite = any(&|c| format!("isnan({c}) OR abs({c}) > 1.7976931348623157e308"), &VALUES);
+        vec![
+            Rule::new("missing_close", self.missing_close, "is missing", "close IS NULL".into()),
+            Rule::new("not_finite", self.not_finite, "is not a finite number", infinite),
+            Rule::new("not_positive", self.not_positive, "is not above 0", any(&|c| format!("{c} <= 0"), prices)),
+            Rule::new("negative_volume", self.negative_volume, "is below 0", any(&|c| format!("{c} < 0"), &["volume"])),
+            Rule::new("ohlc_order", self.ohlc_order, "is not the highest and lowest of the four prices", order),
+        ]
+    }
+
+    /// Rules that compare a row with others.
+    fn order_rules(&self) -> Vec<Rule> {
+        let before =
+            "max(ts) OVER (PARTITION BY symbol ORDER BY _part, _row ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)";
+        let twin = "row_number() OVER (PARTITION BY symbol, ts ORDER BY _part, _row) > 1";
         let mut rules = vec![
-            rule("missing_close", self.missing_close, "is missing", "close IS NULL".into()),
-            rule(
-                "not_finite",
-                self.not_finite,
-                "is not a finite number",
-                any(&|c| format!("isnan({c}) OR abs({c}) > 1.7976931348623157e308"), &VALUES),
-            ),
-            rule("not_positive", self.not_positive, "is not above 0", any(&|c| format!("{c} <= 0"), prices)),
-            rule("negative_volume", self.negative_volume, "is below 0", any(&|c| format!("{c} < 0"), &["volume"])),
-            rule(
-                "ohlc_order",
-                self.ohlc_order,
-                "is not the highest and lowest of the four prices",
-                format!(
-                    "{} OR {}",
-                    any(&|c| format!("high < {c}"), &["open", "low", "close"]),
-                    any(&|c| format!("low > {c}"), &["open", "close"]),
-                ),
-            ),
-            rule(
+            Rule::new(
                 "unsorted",
                 self.unsorted,
                 "is earlier than the row before",
-                format!("coalesce(ts < lag(ts) {by_time}, false)"),
+                format!("coalesce(ts < {before}, false)"),
             ),
-            rule(
-                "duplicate",
-                self.duplicate,
-                "comes twice",
-                "row_number() OVER (PARTITION BY symbol, ts ORDER BY _file, _row) > 1".into(),
-            ),
+            Rule::new("duplicate", self.duplicate, "comes twice", twin.into()),
         ];
         if let Some(limit) = self.max_log_return {
-            let jump = format!("coalesce(abs(ln(close / lag(close) {by_time})) > {limit:?}, false)");
-            rules.push(rule("extreme_return", self.extreme_return, "moved more than the limit", jump));
+            let last = "lag(close) OVER (PARTITION BY symbol ORDER BY ts, _part, _row)";
+            let jump = format!("coalesce(abs(ln(close / {last})) > {limit:?}, false)");
+            rules.push(Rule::new("extreme_return", self.extreme_return, "moved more than the limit", jump));
         }
         rules
     }
 
-    /// Checks the table `raw` of bars in one scan and returns the rows that may go on, in order of symbol and time.
+    /// Checks the table `raw` of bars and returns the rows that may go on, in order of symbol and time.
     pub(crate) async fn apply(&self, context: &SessionContext) -> Result<(DataFrame, ValidationReport)> {
-        let rules = self.rules();
-        let flags = rules.iter().map(|r| format!("({}) AS \"{}\"", r.broken, r.name)).collect::<Vec<_>>().join(", ");
-        let query = format!("SELECT *, {flags} FROM raw");
-        let flagged = context.sql(&query).await.asked("plan validation")?.cache().await.asked("validate bars")?;
-        let rows_in = flagged.clone().count().await.asked("count bars")? as u64;
-        context.register_table("flagged", flagged.into_view()).asked("register bars")?;
-        let names = |kept: &dyn Fn(&Rule) -> bool| {
-            rules.iter().filter(|r| kept(r)).map(|r| format!("\"{}\"", r.name)).collect::<Vec<_>>().join(" OR ")
-        };
-        let query = format!("SELECT * FROM flagged WHERE {} ORDER BY _file, _row", names(&|_| true));
-        let broken =
-            context.sql(&query).await.asked("plan validation")?.collect().await.asked("collect broken rows")?;
-        let mut report = ValidationReport { rows_in, ..ValidationReport::default() };
-        for batch in &broken {
-            for rule in &rules {
-                collect(batch, rule, &mut report.offences)?;
-            }
-        }
-        report.offences.sort_by(|a, b| (&a.file, a.row).cmp(&(&b.file, b.row)));
-        if let Some(first) = report.offences.iter().find(|o| o.action == Action::Fail) {
-            let problem = rules.iter().find(|r| r.name == first.rule).map_or("", |r| r.problem);
-            let problem = format!("{problem} (rule {})", first.rule);
-            let Offence { file, row, column, value, .. } = first.clone();
-            return Err(Error::BadRow { file, row, column, value, problem });
-        }
-        let left_out = names(&|r| matches!(r.action, Action::Drop | Action::Quarantine));
-        let columns = ["symbol", "ts"].iter().chain(&VALUES).copied().collect::<Vec<_>>().join(", ");
-        let keep = if left_out.is_empty() { String::new() } else { format!("WHERE NOT ({left_out})") };
-        let query = format!("SELECT {columns} FROM flagged {keep} ORDER BY symbol, ts");
+        let rows = context.table("raw").await.asked("count bars")?.count().await.asked("count bars")? as u64;
+        let mut report = ValidationReport { rows_in: rows, ..ValidationReport::default() };
+        screen(context, "raw", "screened", &self.row_rules(), &mut report.offences).await?;
+        screen(context, "screened", "valid", &self.order_rules(), &mut report.offences).await?;
+        let query = format!("SELECT symbol, ts, {} FROM valid ORDER BY symbol, ts", VALUES.join(", "));
         let kept = context.sql(&query).await.asked("plan validation")?.cache().await.asked("keep valid bars")?;
         report.rows_out = kept.clone().count().await.asked("count bars")? as u64;
         Ok((kept, report))
     }
 }
 
-/// Notes the rows of a batch that broke a rule.
-fn collect(batch: &RecordBatch, rule: &Rule, offences: &mut Vec<Offence>) -> Result<()> {
+impl Rule {
+    const fn new(name: &'static str, action: Action, problem: &'static str, broken: String) -> Self {
+        Self { name, action, problem, broken }
+    }
+}
+
+/// Checks table `from` by all rules in one scan and makes what they leave the table `to`.
+async fn screen(
+    context: &SessionContext,
+    from: &str,
+    to: &str,
+    rules: &[Rule],
+    offences: &mut Vec<Offence>,
+) -> Result<()> {
+    let query = |query: String| async move { context.sql(&query).await.asked("plan validation") };
+    let flags: Vec<String> = rules.iter().map(|r| format!("({}) AS {}", r.broken, r.name)).collect();
+    let flagged = query(format!("SELECT *, {} FROM {from}", flags.join(", "))).await?;
+    let flagged = flagged.cache().await.asked("validate bars")?;
+    let table = format!("{from}_flagged");
+    context.register_table(&table, flagged.into_view()).asked("register bars")?;
+    let any = |kept: &dyn Fn(&Rule) -> bool| {
+        rules.iter().filter(|r| kept(r)).map(|r| r.name).collect::<Vec<_>>().join(" OR ")
+    };
+    let broken = query(format!("SELECT * FROM {table} WHERE {} ORDER BY _part, _row", any(&|_| true))).await?;
+    let seen = offences.len();
+    for batch in &broken.collect().await.asked("collect broken rows")? {
+        for row in 0..batch.num_rows() {
+            rules.iter().try_for_each(|rule| note(batch, rule, row, offences))?;
+        }
+    }
+    if let Some(first) = offences[seen..].iter().find(|o| o.action == Action::Fail) {
+        let problem = rules.iter().find(|r| r.name == first.rule).map_or("", |r| r.problem);
+        let problem = format!("{problem} (rule {})", first.rule);
+        let Offence { file, row, column, value, .. } = first.clone();
+        return Err(Error::BadRow { file, row, column, value, problem });
+    }
+    let left_out = any(&|r| r.action.leaves_out());
+    let keep = if left_out.is_empty() { String::new() } else { format!(" WHERE NOT ({left_out})") };
+    let columns =
+        ["symbol", "ts", "_file", "_row", "_part"].iter().chain(&VALUES).copied().collect::<Vec<_>>().join(", ");
+    let kept = query(format!("SELECT {columns} FROM {table}{keep}")).await?;
+    context.register_table(to, kept.into_view()).asked("register bars")?;
+    Ok(())
+}
+
+/// Notes a row if it broke the rule.
+fn note(batch: &RecordBatch, rule: &Rule, at: usize, offences: &mut Vec<Offence>) -> Result<()> {
     let missing = || Error::invalid("validation column", rule.name, "the query must return every column of a bar");
     let column = |name: &str| batch.column_by_name(name).ok_or_else(missing);
-    let flags = column(rule.name)?.as_boolean();
-    let (symbols, files) = (column("symbol")?, column("_file")?);
-    let (times, rows) =
-        (column("ts")?.as_primitive::<TimestampMicrosecondType>(), column("_row")?.as_primitive::<UInt64Type>());
-    for at in (0..batch.num_rows()).filter(|at| flags.is_valid(*at) && flags.value(*at)) {
-        let time = Timestamp::from_micros(times.value(at));
-        let (column, value) = blame(batch, rule.name, at, time);
-        offences.push(Offence {
-            rule: rule.name.into(),
-            file: text(files, at),
-            row: rows.value(at),
-            symbol: text(symbols, at),
-            time,
-            column,
-            value,
-            action: rule.action,
-        });
+    let broken = column(rule.name)?.as_boolean();
+    if broken.is_null(at) || !broken.value(at) {
+        return Ok(());
     }
+    let mut bar = [None; 5];
+    for (value, name) in bar.iter_mut().zip(VALUES) {
+        let values = column(name)?.as_primitive::<Float64Type>();
+        *value = values.is_valid(at).then(|| values.value(at));
+    }
+    let time = Timestamp::from_micros(column("ts")?.as_primitive::<TimestampMicrosecondType>().value(at));
+    let (column_name, value) = blame(rule.name, &bar, time);
+    offences.push(Offence {
+        rule: rule.name.into(),
+        file: text(column("_file")?, at),
+        row: column("_row")?.as_primitive::<UInt64Type>().value(at),
+        symbol: text(column("symbol")?, at),
+        time,
+        column: column_name.into(),
+        value,
+        bar: bar.map(|value| value.map(|x| x.to_string()).unwrap_or_default()),
+        action: rule.action,
+    });
     Ok(())
 }
 
 /// The column that broke a rule and what stands there.
-fn blame(batch: &RecordBatch, rule: &str, at: usize, time: Timestamp) -> (String, String) {
-    let number = |name: &str| {
-        let column = batch.column_by_name(name)?.as_primitive::<Float64Type>();
-        column.is_valid(at).then(|| column.value(at))
-    };
-    let first = |columns: &[&str], bad: fn(f64) -> bool| {
+fn blame(rule: &str, bar: &[Option<f64>; 5], time: Timestamp) -> (&'static str, String) {
+    let first = |bad: &dyn Fn(usize, f64) -> bool| {
         let found =
-            columns.iter().find_map(|c| number(c).filter(|x| bad(*x)).map(|x| ((*c).to_owned(), x.to_string())));
-        found.unwrap_or_else(|| ("close".into(), "nothing".into()))
+            bar.iter().enumerate().find_map(|(i, x)| x.filter(|x| bad(i, *x)).map(|x| (VALUES[i], x.to_string())));
+        found.unwrap_or_else(|| ("close", "nothing".into()))
     };
     match rule {
-        "not_finite" => first(&VALUES, |x| !x.is_finite()),
-        "not_positive" => first(&VALUES[..4], |x| x <= 0.0),
-        "negative_volume" => first(&["volume"], |x| x < 0.0),
+        "not_finite" => first(&|_, x| !x.is_finite()),
+        "not_positive" => first(&|i, x| i < 4 && x <= 0.0),
+        "negative_volume" => first(&|i, x| i == 4 && x < 0.0),
         "ohlc_order" => {
-            ("high and low".into(), format!("{:?}, {:?}", number("high"), number("low")).replace("Some", ""))
+            let text = |x: Option<f64>| x.map_or_else(|| "nothing".into(), |x| x.to_string());
+            ("high and low", format!("{} and {}", text(bar[1]), text(bar[2])))
         }
-        "unsorted" | "duplicate" => ("ts".into(), time.to_string()),
-        "extreme_return" => ("close".into(), number("close").map_or_else(String::new, |x| x.to_string())),
-        _ => ("close".into(), "nothing".into()),
+        "unsorted" | "duplicate" => ("ts", time.to_string()),
+        _ => first(&|i, _| i == 3),
     }
 }
 

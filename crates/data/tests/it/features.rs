@@ -1,165 +1,153 @@
-use tapeloom_data::{CsvSource, Feature, FeatureFrame, Pipeline, PipelineConfig, Result};
+use tapeloom_data::{Feature, Pipeline};
 
-use crate::support::{config, file, panel, pipeline, plain};
+use crate::support::{Outcome, batch, close_to, column, config, feature_of, wave};
 
-/// Runs features over a panel of two symbols and returns the closes beside the frame.
-fn run(config: PipelineConfig, rows: usize) -> Result<(Vec<f64>, FeatureFrame)> {
-    let text = panel(2, rows, 5);
-    let closes = text.lines().skip(1).map(|l| l.split(',').nth(1).expect("S0").parse().expect("a price")).collect();
-    let file = file(text);
-    Ok((closes, pipeline(config, CsvSource::panel(&file.path)).run_blocking()?))
+/// Mean and population deviation, by the definition.
+fn moments(x: &[f64]) -> (f64, f64) {
+    let mean = x.iter().sum::<f64>() / x.len() as f64;
+    (mean, (x.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / x.len() as f64).sqrt())
 }
 
-/// One feature of the first symbol, from its first whole row on.
-fn column(feature: Feature) -> Result<(Vec<f64>, Vec<f64>)> {
-    let (closes, frame) = run(plain(vec![feature]), 80)?;
-    Ok((closes, frame.segments()[0].features.iter().map(|x| f64::from(*x)).collect()))
+fn returns(closes: &[f64]) -> Vec<f64> {
+    closes.windows(2).map(|pair| (pair[1] / pair[0]).ln()).collect()
 }
 
-fn close(got: &[f64], want: impl Iterator<Item = f64>) {
-    let want: Vec<f64> = want.collect();
-    assert_eq!(got.len(), want.len());
-    for (row, (got, want)) in got.iter().zip(want).enumerate() {
-        assert!((got - want).abs() <= 1e-5 * want.abs().max(1e-3), "row {row}: {got} is not {want}");
+#[test]
+fn a_log_return_spans_its_bars_and_warm_up_is_dropped() -> Outcome {
+    let closes = wave(40, 0.0);
+    let frame = feature_of(Feature::LogReturn { bars: 5 }, &closes, None)?;
+    let want: Vec<f64> = (5..40).map(|i| (closes[i] / closes[i - 5]).ln()).collect();
+    close_to(&column(&frame, 0, "log_return_5"), &want, 1e-6);
+    Ok(())
+}
+
+#[test]
+fn volatility_is_the_deviation_of_the_last_returns() -> Outcome {
+    let closes = wave(40, 0.0);
+    let frame = feature_of(Feature::Volatility { bars: 6 }, &closes, None)?;
+    let want: Vec<f64> = returns(&closes).windows(6).map(|w| moments(w).1).collect();
+    close_to(&column(&frame, 0, "volatility_6"), &want, 1e-6);
+    Ok(())
+}
+
+#[test]
+fn zscores_follow_their_definition() -> Outcome {
+    let (closes, volumes) = (wave(40, 0.0), wave(40, 2.0));
+    let naive = |x: &[f64]| -> Vec<f64> { x.windows(5).map(|w| (w[4] - moments(w).0) / moments(w).1).collect() };
+    let frame = feature_of(Feature::Zscore { bars: 5 }, &closes, Some(&volumes))?;
+    close_to(&column(&frame, 0, "zscore_5"), &naive(&closes), 1e-6);
+    let frame = feature_of(Feature::VolumeZscore { bars: 5 }, &closes, Some(&volumes))?;
+    close_to(&column(&frame, 0, "volume_zscore_5"), &naive(&volumes), 1e-6);
+    Ok(())
+}
+
+#[test]
+fn a_series_without_volume_has_volume_zscores_of_zero() -> Outcome {
+    let frame = feature_of(Feature::VolumeZscore { bars: 5 }, &wave(20, 0.0), None)?;
+    assert!(column(&frame, 0, "volume_zscore_5").iter().all(|z| *z == 0.0));
+    Ok(())
+}
+
+#[test]
+fn a_price_that_stands_still_after_a_storm_has_a_zscore_of_exactly_zero() -> Outcome {
+    // A running sum that adds and takes away keeps rounding errors of the storm, and would divide one by another.
+    let mut closes: Vec<f64> = (0..50).map(|i| 1e6 * (1.0 + 0.1 * (i as f64 * 0.7).sin())).collect();
+    closes.extend([0.1; 30]);
+    let frame = feature_of(Feature::Zscore { bars: 5 }, &closes, None)?;
+    let still = &column(&frame, 0, "zscore_5")[50..];
+    assert!(still.iter().all(|z| *z == 0.0), "{still:?}");
+    let frame = feature_of(Feature::Volatility { bars: 5 }, &closes, None)?;
+    let still = &column(&frame, 0, "volatility_5")[51..];
+    assert!(still.iter().all(|z| *z == 0.0), "{still:?}");
+    Ok(())
+}
+
+#[test]
+fn wilders_rsi_agrees_with_a_worked_example() -> Outcome {
+    // Closes and 14-bar RSI of StockCharts' ChartSchool sheet "cs-rsi.xls", which rounds to two places.
+    let closes = [
+        44.3389, 44.0902, 44.1497, 43.6124, 44.3278, 44.8264, 45.0955, 45.4245, 45.8433, 46.0826, 45.8931, 46.0328,
+        45.6140, 46.2820, 46.2820, 46.0028, 46.0328, 46.4116, 46.2222, 45.6439,
+    ];
+    let frame = feature_of(Feature::Rsi { bars: 14 }, &closes, None)?;
+    close_to(&column(&frame, 0, "rsi_14"), &[70.53, 66.32, 66.55, 69.41, 66.36, 57.97], 2e-4);
+    Ok(())
+}
+
+#[test]
+fn macd_is_the_histogram_over_the_close() -> Outcome {
+    let closes = wave(60, 0.0);
+    let average = |x: &[f64], bars: f64| -> Vec<f64> {
+        let mut value = x[0];
+        x.iter()
+            .map(|v| {
+                value += 2.0 / (bars + 1.0) * (v - value);
+                value
+            })
+            .collect()
+    };
+    let line: Vec<f64> = average(&closes, 12.0).iter().zip(average(&closes, 26.0)).map(|(f, s)| f - s).collect();
+    let want: Vec<f64> = line.iter().zip(average(&line, 9.0)).zip(&closes).map(|((l, s), c)| (l - s) / c).collect();
+    let frame = feature_of(Feature::Macd { fast: 12, slow: 26, signal: 9 }, &closes, None)?;
+    let got = column(&frame, 0, "macd_12_26_9");
+    close_to(&got, &want[60 - got.len()..], 1e-7);
+    Ok(())
+}
+
+#[test]
+fn the_calendar_walks_round_the_circle() -> Outcome {
+    let frame = feature_of(Feature::Calendar, &wave(40, 0.0), None)?;
+    let turn = |part: f64| (std::f64::consts::TAU * part).sin_cos();
+    // 1970-01-01 was a Thursday, the fourth day after Sunday; 1970-02-01 a Sunday.
+    for (row, weekday, month) in [(0, 4.0, 1.0), (3, 0.0, 1.0), (31, 0.0, 2.0)] {
+        let (day, month) = (turn(weekday / 7.0), turn(month / 12.0));
+        let want = [day.0, day.1, month.0, month.1];
+        let got = ["weekday_sin", "weekday_cos", "month_sin", "month_cos"].map(|name| column(&frame, 0, name)[row]);
+        close_to(&got, &want, 1e-6);
     }
-}
-
-fn moments(window: &[f64]) -> (f64, f64) {
-    let n = window.len() as f64;
-    let mean = window.iter().sum::<f64>() / n;
-    (mean, (window.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / n).sqrt())
-}
-
-#[test]
-fn features_follow_their_definitions() -> Result<()> {
-    let (p, got) = column(Feature::LogReturn { bars: 5 })?;
-    close(&got, (5..p.len()).map(|t| (p[t] / p[t - 5]).ln()));
-    let (p, got) = column(Feature::Volatility { bars: 10 })?;
-    let returns: Vec<f64> = p.windows(2).map(|w| (w[1] / w[0]).ln()).collect();
-    close(&got, returns.windows(10).map(|w| moments(w).1));
-    let (p, got) = column(Feature::Zscore { bars: 20 })?;
-    close(&got, p.windows(20).map(|w| (w[19] - moments(w).0) / moments(w).1));
-    let (_, got) = column(Feature::VolumeZscore { bars: 20 })?;
-    assert!(got.iter().all(|x| *x == 0.0), "no volume, no z-score");
-    let (p, got) = column(Feature::Rsi { bars: 14 })?;
-    close(&got, wilder(&p, 14).into_iter());
-    Ok(())
-}
-
-/// Wilder's RSI in plain loops.
-fn wilder(p: &[f64], n: usize) -> Vec<f64> {
-    let change: Vec<f64> = p.windows(2).map(|w| w[1] - w[0]).collect();
-    let mean = |sign: f64| change[..n].iter().map(|c| (sign * c).max(0.0)).sum::<f64>() / n as f64;
-    let (mut up, mut down) = (mean(1.0), mean(-1.0));
-    let mut out = vec![100.0 * up / (up + down)];
-    for c in &change[n..] {
-        up = (up * (n - 1) as f64 + c.max(0.0)) / n as f64;
-        down = (down * (n - 1) as f64 + (-c).max(0.0)) / n as f64;
-        out.push(100.0 * up / (up + down));
-    }
-    out
-}
-
-#[test]
-fn the_calendar_lies_on_the_circle() -> Result<()> {
-    let (_, frame) = run(plain(vec![Feature::Calendar]), 30)?;
-    assert_eq!(frame.spec().features, ["weekday_sin", "weekday_cos", "month_sin", "month_cos"]);
-    // 1970-01-01 was a Thursday, day 4 of a week that starts on Sunday.
-    let angle = 2.0 * std::f32::consts::PI * 4.0 / 7.0;
-    let first = &frame.segments()[0].features[..2];
-    assert!((first[0] - angle.sin()).abs() < 1e-6 && (first[1] - angle.cos()).abs() < 1e-6, "{first:?}");
     Ok(())
 }
 
 #[test]
-fn labels_trade_after_the_forecast_and_say_where_they_end() -> Result<()> {
-    let (p, frame) = run(plain(vec![Feature::LogReturn { bars: 1 }]), 40)?;
-    let segment = &frame.segments()[0];
-    let last = segment.times.len() - 1;
-    for row in 0..last - 1 {
-        // Row 0 of the segment is day 1: the forecast of day t is of the return from t + 1 to t + 2.
-        let want = (p[row + 3] / p[row + 2]).ln();
-        assert!((f64::from(segment.targets[row]) - want).abs() < 1e-6);
-        assert_eq!(segment.target_ends[row], segment.times[row + 2]);
-    }
-    assert!(segment.targets[last - 1].is_nan() && segment.targets[last].is_nan());
-    let (time, window) = frame.last_window("S0").expect("long enough");
-    assert_eq!((time, window.len()), (segment.times[last], 2));
+fn symbols_do_not_touch_each_other() -> Outcome {
+    let features =
+        vec![Feature::Rsi { bars: 5 }, Feature::Macd { fast: 3, slow: 6, signal: 2 }, Feature::Zscore { bars: 4 }];
+    let (a, b) = (batch("A", 0, &wave(50, 0.0), None)?, batch("B", 7, &wave(30, 1.0), None)?);
+    let both = Pipeline::new(config(features.clone(), 2))?.batch(b.clone()).batch(a).run_blocking()?;
+    let alone = Pipeline::new(config(features, 2))?.batch(b).run_blocking()?;
+    assert_eq!(both.symbols(), ["A", "B"]);
+    assert_eq!(both.segments()[1].features, alone.segments()[0].features);
     Ok(())
 }
 
 #[test]
-fn the_same_input_gives_the_same_frame() -> Result<()> {
-    let ((_, a), (_, b)) = (run(config(), 90)?, run(config(), 90)?);
-    assert_eq!(a.segments()[1].features, b.segments()[1].features);
-    assert_eq!(a.fingerprint(), b.fingerprint());
-    assert_ne!(a.fingerprint(), run(config(), 91)?.1.fingerprint());
+fn a_custom_expression_is_a_feature() -> Outcome {
+    let mean = "close / avg(close) OVER (PARTITION BY symbol ORDER BY ts ROWS BETWEEN 2 PRECEDING AND CURRENT ROW) - 1";
+    let closes = wave(20, 0.0);
+    let feature = Feature::Sql { name: "gap".into(), expression: mean.into(), look_back: 2 };
+    let want: Vec<f64> = closes.windows(3).map(|w| w[2] / moments(w).0 - 1.0).collect();
+    close_to(&column(&feature_of(feature, &closes, None)?, 0, "gap"), &want, 1e-6);
     Ok(())
 }
 
 #[test]
-fn a_memory_limit_changes_no_number() -> Result<()> {
-    let limited = PipelineConfig { memory_limit_mb: Some(64), ..config() };
-    let features = |frame: &FeatureFrame| frame.segments().iter().map(|s| s.features.clone()).collect::<Vec<_>>();
-    assert!(features(&run(config(), 90)?.1) == features(&run(limited, 90)?.1));
-    Ok(())
-}
-
-fn with_future() -> (crate::support::File, Pipeline) {
-    let file = file(panel(3, 90, 2));
-    let mut config = config();
-    let future = "lead(close, 1) OVER (PARTITION BY symbol ORDER BY ts) / close - 1";
-    // The last row has no next close.
-    let expression = format!("coalesce({future}, 0)");
-    config.features.push(Feature::Sql { name: "tomorrow".into(), expression, look_back: 0 });
-    let pipeline = pipeline(config, CsvSource::panel(&file.path));
-    (file, pipeline)
-}
-
-#[test]
-fn a_planted_future_feature_is_caught_by_name() -> Result<()> {
-    let (_file, pipeline) = with_future();
-    let report = pipeline.check_causal_blocking(3)?;
-    let names: Vec<&str> = report.leaks.iter().map(|l| l.feature.as_str()).collect();
-    assert_eq!(names, ["tomorrow"]);
-    assert!(report.to_string().contains("tomorrow (first at S0"), "{report}");
+fn a_look_back_that_is_too_short_is_named() -> Outcome {
+    let expression = "lag(close, 3) OVER (PARTITION BY symbol ORDER BY ts)".into();
+    let feature = Feature::Sql { name: "late".into(), expression, look_back: 2 };
+    let error = feature_of(feature, &wave(20, 0.0), None).err().map(|e| e.to_string()).unwrap_or_default();
+    assert!(error.contains("late") && error.contains("1970-01-03") && error.contains("look-back"), "{error}");
     Ok(())
 }
 
 #[test]
-fn the_built_in_features_never_look_ahead() -> Result<()> {
-    let file = file(panel(3, 120, 2));
-    let report = pipeline(config(), CsvSource::panel(&file.path)).check_causal_blocking(4)?;
-    assert!(report.is_clean() && report.rows > 500, "{report}");
-    Ok(())
-}
-
-#[test]
-fn the_plan_streams_in_bounded_memory() {
-    let file = file(panel(2, 60, 1));
-    let pipeline = pipeline(config(), CsvSource::panel(&file.path));
-    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    let plan = runtime.block_on(pipeline.explain()).expect("a plan");
-    let bounded = plan.matches("BoundedWindowAggExec").count();
-    assert!(bounded > 0 && plan.matches("WindowAggExec").count() == bounded, "{plan}");
-}
-
-#[test]
-fn bad_configs_are_refused_by_name() {
-    let refusal = |features| Pipeline::new(plain(features)).expect_err("a bad config").to_string();
-    assert_eq!(refusal(vec![Feature::LogReturn { bars: 0 }]), "log_return.bars = 0: give at least 1");
-    assert_eq!(refusal(vec![Feature::Macd { fast: 26, slow: 12, signal: 9 }]), "macd.slow = 12: give at least 27");
-    assert!(refusal(vec![Feature::Calendar, Feature::Calendar]).contains("weekday_sin"));
-    assert!(refusal(vec![]).contains("0 features"));
-    let error = serde_json::from_str::<PipelineConfig>(
-        r#"{"features": [], "label": {"kind": "forward_return", "horizon": 1, "dely": 1}, "window_steps": 1}"#,
-    );
-    assert!(error.expect_err("a typo").to_string().contains("dely"));
-}
-
-#[test]
-fn history_shorter_than_a_window_is_refused() {
-    let error =
-        run(PipelineConfig { window_steps: 60, ..config() }, 70).map(|_| ()).expect_err("too short").to_string();
-    assert!(error.starts_with("window_steps = 60") && error.contains("look-back of 35"), "{error}");
+fn bad_parameters_and_twin_names_are_refused() {
+    let refused = |features: Vec<Feature>, word: &str| {
+        let error = Pipeline::new(config(features, 2)).err().map(|e| e.to_string()).unwrap_or_default();
+        assert!(error.contains(word), "{error:?} does not say {word}");
+    };
+    refused(vec![Feature::LogReturn { bars: 0 }], "log_return.bars");
+    refused(vec![Feature::Macd { fast: 26, slow: 12, signal: 9 }], "macd.slow");
+    refused(vec![Feature::Rsi { bars: 5 }, Feature::Rsi { bars: 5 }], "rsi_5");
+    refused(vec![Feature::Sql { name: "a b".into(), expression: "1".into(), look_back: 0 }], "sql.name");
+    refused(vec![], "0 features");
 }

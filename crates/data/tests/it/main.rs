@@ -1,6 +1,10 @@
-//! From files to windows: what comes in is checked, what comes out has not seen the future.
+//! The promises of the data layer, shown on small files.
 
+mod causality;
 mod features;
-mod inputs;
+mod frames;
+mod robustness;
+mod sources;
 mod splits;
 mod support;
+mod validation;
