@@ -1,29 +1,32 @@
-use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
-use tapeloom_core::{Fingerprint, Receipt, Record, Timestamp};
-use zeroize::Zeroizing;
+use tapeloom_core::{Fingerprint, Receipt, Record, RunId, Timestamp};
 
-use crate::key::{Key, authenticate};
+use crate::cobblestone::same;
+use crate::hasher::{CHAIN, Hasher, OPENED, is_chain};
 use crate::{Error, Result};
 
 /// Stands between a record's bytes and their hash.
 const HASH: &str = ",\"hash\":\"";
 /// What the first record points back to.
 const GENESIS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
-/// No record comes near this; a longer line is damage.
+/// The longest line, its end included. A record that would be longer is refused; a line that is longer is damage.
 const MAX_LINE: usize = 1 << 20;
 
 /// One line of an audit log, its hash checked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Entry {
     /// From 0, without gaps.
     pub sequence: u64,
     /// When the record was taken.
     pub time: Timestamp,
+    /// The run on whose behalf the log was written.
+    pub run: Option<RunId>,
+    /// The tenant on whose behalf the log was written.
+    pub tenant: Option<String>,
     /// What was recorded.
     pub record: Record,
     /// Of the line, the line before it included.
@@ -35,32 +38,19 @@ pub struct Entry {
 struct Line {
     seq: u64,
     time: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    run: Option<RunId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tenant: Option<String>,
     record: Record,
     prev: String,
 }
 
-/// How lines are hashed.
-#[derive(Debug)]
-pub(crate) struct Hasher(Option<(Zeroizing<[u8; 32]>, String)>);
-
-impl Hasher {
-    pub(crate) fn new(key: Option<&Key>) -> Self {
-        Self(key.map(|key| (key.derive(b"tapeloom audit v1", &[]), key.id())))
-    }
-
-    /// What the first record says of the chain.
-    pub(crate) fn name(&self) -> String {
-        self.0.as_ref().map_or_else(|| "sha256".into(), |(_, id)| format!("hmac-sha256 with key {id}"))
-    }
-
-    fn hash(&self, bytes: &[u8]) -> Fingerprint {
-        let digest = match &self.0 {
-            None => Sha256::digest(bytes).into(),
-            Some((key, _)) => authenticate(&**key, &[bytes]),
-        };
-        let hex: String = digest.iter().map(|byte: &u8| format!("{byte:02x}")).collect();
-        Fingerprint::parse(&hex).unwrap_or_else(|_| Fingerprint::of(&digest))
-    }
+/// On whose behalf records are taken.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Scope {
+    pub(crate) run: Option<RunId>,
+    pub(crate) tenant: Option<String>,
 }
 
 /// The end of a chain, to which the next record is tied.
@@ -72,26 +62,28 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    fn prev(&self) -> String {
-        self.hash.map_or_else(|| GENESIS.into(), |hash| hash.to_string())
-    }
-
     /// Makes the line for the next record and moves on.
     pub(crate) fn extend(
         &mut self,
         hasher: &Hasher,
         time: Timestamp,
+        scope: &Scope,
         record: &Record,
-    ) -> Result<(String, Receipt), serde_json::Error> {
+    ) -> Result<(String, Receipt)> {
+        let refused = |problem: String| Error::BadRecord { problem };
+        let Scope { run, tenant } = scope.clone();
         // A clock that steps back must not break the order of the log.
-        let time = time.max(self.time);
-        let line = Line { seq: self.next, time, record: record.clone(), prev: self.prev() };
-        let text = serde_json::to_string(&line)?;
+        let time = if self.next == 0 { time } else { time.max(self.time) };
+        let line = Line { seq: self.next, time, run, tenant, record: record.clone(), prev: self.prev() };
+        let text = serde_json::to_string(&line).map_err(|e| refused(e.to_string()))?;
         let body = text.strip_suffix('}').unwrap_or(&text);
-        let hash = hasher.hash(body.as_bytes());
-        let receipt = Receipt { sequence: self.next, hash };
-        *self = Self { next: self.next + 1, hash: Some(hash), time };
-        Ok((format!("{body}{HASH}{hash}\"}}\n"), receipt))
+        let line = format!("{body}{HASH}{}\"}}\n", hasher.hash(body.as_bytes()));
+        if line.len() > MAX_LINE {
+            return Err(refused(format!("its line would take {} bytes, the limit is {MAX_LINE}", line.len())));
+        }
+        // What could not be read back would end the log for good.
+        let entry = self.accept(hasher, line.trim_end_matches('\n').as_bytes()).map_err(refused)?;
+        Ok((line, Receipt { sequence: entry.sequence, hash: entry.hash }))
     }
 
     /// Checks that a line is the next one and moves on; says what is wrong with it otherwise.
@@ -101,7 +93,7 @@ impl Head {
         let (body, tail) = text.split_at(at);
         let hash = tail[HASH.len()..].strip_suffix("\"}").and_then(|hex| Fingerprint::parse(hex).ok());
         let hash = hash.filter(|hash| tail == format!("{HASH}{hash}\"}}")).ok_or("its hash is unreadable")?;
-        if hasher.hash(body.as_bytes()) != hash {
+        if !same(hasher.hash(body.as_bytes()).as_bytes(), hash.as_bytes()) {
             return Err("it does not match its hash".into());
         }
         let line: Line = serde_json::from_str(&format!("{body}}}")).map_err(|e| format!("it is no record: {e}"))?;
@@ -111,56 +103,86 @@ impl Head {
         if line.prev != self.prev() {
             return Err("it is not tied to the line before".into());
         }
-        if line.time < self.time {
+        if self.next > 0 && line.time < self.time {
             return Err("it is earlier than the line before".into());
         }
         *self = Self { next: line.seq + 1, hash: Some(hash), time: line.time };
-        Ok(Entry { sequence: line.seq, time: line.time, record: line.record, hash })
+        let Line { seq: sequence, time, run, tenant, record, prev: _ } = line;
+        Ok(Entry { sequence, time, run, tenant, record, hash })
+    }
+
+    fn prev(&self) -> String {
+        self.hash.map_or_else(|| GENESIS.into(), |hash| hash.to_string())
     }
 }
 
-/// What is behind the last whole line.
+/// What a log holds.
+#[derive(Debug, Default)]
 pub(crate) struct Scanned {
     pub(crate) head: Head,
     /// Bytes of whole lines.
     pub(crate) sound: u64,
-    /// Bytes behind them.
+    /// Bytes behind them, which a crash left.
     pub(crate) torn: Vec<u8>,
 }
 
 /// Reads a log line by line, checks each, and hands it to `each`.
-pub(crate) fn scan(path: &Path, file: &File, hasher: &Hasher, mut each: impl FnMut(Entry)) -> Result<Scanned> {
+pub(crate) fn scan(path: &Path, log: impl Read, hasher: &Hasher, mut each: impl FnMut(Entry)) -> Result<Scanned> {
     let tampered = |line: u64, detail: String| Error::Tampered { path: path.to_owned(), line, detail };
-    let mut reader = BufReader::new(file);
-    let mut scanned = Scanned { head: Head::default(), sound: 0, torn: Vec::new() };
+    let mut reader = BufReader::new(log);
+    let mut scanned = Scanned::default();
     for number in 1.. {
         let mut line = Vec::new();
-        let read = std::io::Read::take(&mut reader, MAX_LINE as u64).read_until(b'\n', &mut line);
+        let read = reader.by_ref().take(MAX_LINE as u64).read_until(b'\n', &mut line);
         read.map_err(|e| Error::io("read", path, e))?;
         let Some(text) = line.strip_suffix(b"\n") else {
             if line.len() == MAX_LINE {
                 return Err(tampered(number, "it is too long for a record".into()));
             }
             scanned.torn = line;
-            return Ok(scanned);
+            break;
         };
-        let entry = scanned.head.accept(hasher, text).map_err(|detail| tampered(number, detail))?;
-        scanned.sound += line.len() as u64;
-        if number == 1 {
-            check_chain(path, hasher, &entry)?;
+        match scanned.head.accept(hasher, text) {
+            Ok(entry) if number == 1 && !hasher.opens(&entry) => {
+                return Err(tampered(1, format!("it does not open a log chained by {}", hasher.name())));
+            }
+            Ok(entry) => {
+                scanned.sound += line.len() as u64;
+                each(entry);
+            }
+            Err(detail) => {
+                // Some file systems leave zeros where a crash cut a write short; no record holds any.
+                let is_last = reader.fill_buf().map_err(|e| Error::io("read", path, e))?.is_empty();
+                if is_last && line.contains(&0) {
+                    scanned.torn = line;
+                    break;
+                }
+                let other = if number == 1 { other_chain(text, hasher) } else { None };
+                return Err(tampered(number, other.unwrap_or(detail)));
+            }
         }
-        each(entry);
     }
     Ok(scanned)
 }
 
-/// The first record names how the chain is made.
-fn check_chain(path: &Path, hasher: &Hasher, first: &Entry) -> Result<()> {
-    match first.record.details.get("chain") {
-        Some(chain) if first.record.action == "log.opened" && *chain == hasher.name() => Ok(()),
-        _ => {
-            let detail = format!("it does not open a log chained by {}", hasher.name());
-            Err(Error::Tampered { path: path.to_owned(), line: 1, detail })
-        }
+/// Says so when the first line does not match because it names another key, which is no sign of tampering by itself.
+fn other_chain(line: &[u8], hasher: &Hasher) -> Option<String> {
+    #[derive(Deserialize)]
+    struct First {
+        record: Record,
     }
+    let record = serde_json::from_slice::<First>(line).ok()?.record;
+    let chain = record.details.get(CHAIN).filter(|chain| record.action == OPENED && is_chain(chain))?;
+    let given = hasher.name();
+    (*chain != given).then(|| format!("it opens a log chained by {chain}, and was checked by {given}"))
 }
+
+/// Whether bytes can be the start of a log's first line: a file of another kind must not be taken for a torn log.
+pub(crate) fn may_be_torn_first_line(bytes: &[u8]) -> bool {
+    const START: &[u8] = b"{\"seq\":0,\"time\":\"";
+    let length = bytes.len().min(START.len());
+    bytes[..length] == START[..length] || bytes.iter().all(|byte| *byte == 0)
+}
+
+#[cfg(test)]
+mod tests;

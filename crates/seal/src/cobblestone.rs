@@ -49,23 +49,28 @@ impl Derived {
     }
 }
 
-/// Salt, commitment and sealed chunks.
-pub(crate) fn encrypt(key: &[u8; 32], salt: [u8; SALT], context: &[u8], plaintext: &[u8]) -> Vec<u8> {
+/// Bytes of a message around a plaintext of `len`.
+pub(crate) const fn sealed_len(len: usize) -> usize {
+    SALT + COMMITMENT + len + (len / CHUNK + 1) * TAG
+}
+
+/// Appends salt, commitment and sealed chunks to `out`. The salt must not come twice under one key.
+pub(crate) fn encrypt(key: &[u8; 32], salt: [u8; SALT], context: &[u8], plaintext: &[u8], out: &mut Vec<u8>) {
     let derived = derive(key, &salt, context);
-    let chunks = plaintext.len() / CHUNK + 1;
-    let mut out = Vec::with_capacity(SALT + COMMITMENT + plaintext.len() + chunks * TAG);
+    out.reserve_exact(sealed_len(plaintext.len()));
     out.extend_from_slice(&salt);
     out.extend_from_slice(&derived.commitment);
-    for (number, from) in (0..).zip((0..chunks).map(|i| i * CHUNK)) {
+    // A plaintext of whole chunks ends with an empty one: the last is always short.
+    let last = &plaintext[plaintext.len() / CHUNK * CHUNK..];
+    for (number, chunk) in (0..).zip(plaintext.chunks_exact(CHUNK).chain([last])) {
         let start = out.len();
-        out.extend_from_slice(&plaintext[from..(from + CHUNK).min(plaintext.len())]);
+        out.extend_from_slice(chunk);
         let tag = derived.cipher.encrypt_inout_detached(&derived.nonce(number), &[], (&mut out[start..]).into());
         out.extend_from_slice(&tag.expect("a chunk is far below the limit of AES-GCM"));
     }
-    out
 }
 
-/// The plaintext, if every byte is what was sealed under this key and context; else which check failed.
+/// The whole plaintext, if every byte is what was sealed under this key and context; else which check failed.
 pub(crate) fn decrypt(key: &[u8; 32], context: &[u8], sealed: &[u8]) -> Result<Vec<u8>, String> {
     if sealed.len() < SALT + COMMITMENT + TAG {
         return Err("the payload is cut short".into());
@@ -98,29 +103,89 @@ pub(crate) fn decrypt(key: &[u8; 32], context: &[u8], sealed: &[u8]) -> Result<V
 
 /// Compares in constant time.
 pub(crate) fn same(a: &[u8], b: &[u8]) -> bool {
-    a.len() == b.len() && a.iter().zip(b).fold(0, |diff, (x, y)| diff | (x ^ y)) == 0
+    let difference = a.iter().zip(b).fold(0, |diff, (x, y)| diff | (x ^ y));
+    // Opaque, or the optimiser might leave the loop at the first difference.
+    a.len() == b.len() && std::hint::black_box(difference) == 0
 }
 
 #[cfg(test)]
 mod tests {
+    use sha2::Digest;
+
     use super::*;
+    use crate::hex::{decode, encode};
+
+    fn sealed(key: &[u8; 32], salt: [u8; SALT], context: &[u8], plaintext: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        encrypt(key, salt, context, plaintext, &mut out);
+        assert_eq!(out.len(), sealed_len(plaintext.len()));
+        out
+    }
 
     /// Sealed by another implementation (pyca/cryptography 50.0.2, `Cobblestone256Encryptor`) under this key and context.
     #[test]
     fn messages_of_another_implementation_open() {
         let key: [u8; 32] = std::array::from_fn(|i| i as u8);
         let want = |len: usize| -> Vec<u8> { (0..len).map(|i| (i * 7 % 256) as u8).collect() };
-        for (sealed, len) in [
+        for (message, len) in [
             (&include_bytes!("../tests/data/cobblestone256-0.bin")[..], 0),
             (&include_bytes!("../tests/data/cobblestone256-11.bin")[..], 11),
             (&include_bytes!("../tests/data/cobblestone256-16384.bin")[..], 16384),
             (&include_bytes!("../tests/data/cobblestone256-20000.bin")[..], 20000),
         ] {
-            assert!(decrypt(&key, b"tapeloom test", sealed).is_ok_and(|plain| plain == want(len)), "{len} bytes");
-            assert!(decrypt(&key, b"other", sealed).is_err());
+            assert!(decrypt(&key, b"tapeloom test", message).is_ok_and(|plain| plain == want(len)), "{len} bytes");
+            assert!(decrypt(&key, b"other", message).is_err());
             // The same salt gives the same bytes, so the two implementations agree in both directions.
-            let salt = sealed[..SALT].try_into().expect("24 bytes");
-            assert_eq!(encrypt(&key, salt, b"tapeloom test", &want(len)), sealed);
+            let salt = message[..SALT].try_into().expect("24 bytes");
+            assert_eq!(sealed(&key, salt, b"tapeloom test", &want(len)), message);
         }
+    }
+
+    #[derive(serde::Deserialize)]
+    struct Vector {
+        id: u32,
+        comment: String,
+        key: String,
+        context: String,
+        /// Runs of `[hex, times]`: the long messages hold long repeats.
+        message: Vec<(String, usize)>,
+        valid: bool,
+        plaintext_len: Option<usize>,
+        plaintext_sha512: Option<String>,
+        flags: Vec<String>,
+    }
+
+    impl Vector {
+        fn message(&self) -> Vec<u8> {
+            let runs = self.message.iter().map(|(hex, times)| decode(hex).expect("hex").repeat(*times));
+            runs.collect::<Vec<_>>().concat()
+        }
+    }
+
+    #[test]
+    fn wycheproof_agrees_on_what_opens() -> Result<(), serde_json::Error> {
+        let vectors: Vec<Vector> = serde_json::from_str(include_str!("../tests/data/wycheproof-cobblestone256.json"))?;
+        let (mut opened, mut refused) = (0, 0);
+        for vector in &vectors {
+            let Ok(key) = <[u8; 32]>::try_from(decode(&vector.key).expect("hex")) else {
+                // The type of the key refuses these two.
+                assert_eq!(vector.flags, ["InvalidKeySize", "HeaderFailure"]);
+                continue;
+            };
+            let (message, context) = (vector.message(), decode(&vector.context).expect("hex"));
+            let result = decrypt(&key, &context, &message);
+            assert_eq!(result.is_ok(), vector.valid, "{}: {}", vector.id, vector.comment);
+            let Ok(plaintext) = result else {
+                refused += 1;
+                continue;
+            };
+            opened += 1;
+            assert_eq!(Some(plaintext.len()), vector.plaintext_len, "{}", vector.id);
+            assert_eq!(Some(encode(&Sha512::digest(&plaintext))), vector.plaintext_sha512, "{}", vector.id);
+            let salt = message[..SALT].try_into().expect("24 bytes");
+            assert_eq!(sealed(&key, salt, &context, &plaintext), message, "{}", vector.id);
+        }
+        assert_eq!((vectors.len(), opened, refused), (35, 10, 23));
+        Ok(())
     }
 }

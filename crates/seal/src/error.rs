@@ -40,6 +40,18 @@ pub enum Error {
         /// Which check failed.
         detail: String,
     },
+    /// The log can't take this record; change the record.
+    #[error("the record was refused: {problem}")]
+    BadRecord {
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The log takes no more records after a write that failed; open it anew, which checks what is there.
+    #[error("{} takes no records after a write that failed: open it anew", path.display())]
+    Stopped {
+        /// The log.
+        path: PathBuf,
+    },
     /// Somebody else writes this log; each log has one writer.
     #[error("{} is in use by another writer", path.display())]
     Locked {
@@ -74,14 +86,18 @@ impl Error {
 /// A result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// As the core contracts want it: damage stays damage, the rest is a provider's failure.
+/// As the core contracts want it. Damage stays damage, from which a reader may turn to an older copy; a wrong key is no damage:
+/// whoever took it for some would pass over every good copy.
 impl From<Error> for tapeloom_core::Error {
     fn from(error: Error) -> Self {
-        match error {
-            Error::Damaged { name, detail } => Self::Corrupt { name, detail },
-            Error::WrongKey { ref name, .. } => Self::Corrupt { name: name.clone(), detail: error.to_string() },
-            Error::Io { action, path, source } => Self::Io { action, path, source },
-            other => Self::provider(other.to_string(), other),
-        }
+        let what = match error {
+            Error::Damaged { name, detail } => return Self::Corrupt { name, detail },
+            Error::Io { action, path, source } => return Self::Io { action, path, source },
+            Error::WrongKey { ref name, .. } => format!("could not unseal {name}"),
+            Error::Random(_) => "could not seal".into(),
+            Error::BadRecord { .. } => "the audit log did not take the record".into(),
+            _ => "the audit log or its key was refused".into(),
+        };
+        Self::provider(what, error)
     }
 }

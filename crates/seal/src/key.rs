@@ -1,13 +1,20 @@
 use std::fmt;
-use std::fs::{self, OpenOptions};
-use std::io::Write;
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
+use crate::disk::sync_folder_of;
+use crate::hex;
 use crate::{Error, Result};
+
+/// Of a key's public id.
+const ID_BYTES: usize = 8;
+/// A key file holds 64 digits and perhaps a line end; more is some other file.
+const MAX_FILE: u64 = 256;
 
 /// A secret of 32 random bytes. It is wiped from memory when dropped, and never shown: `Debug` prints its public id.
 #[derive(Clone)]
@@ -30,70 +37,81 @@ impl Key {
         Self(Zeroizing::new(bytes))
     }
 
-    /// Reads a key file: 64 hex digits, readable by its owner alone.
+    /// Reads a key file: 64 hex digits, on Unix readable by its owner alone.
     ///
     /// # Errors
     /// [`Error::BadKey`] for another content or for a file that others can read; [`Error::Io`].
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let bad = |problem: &str| Error::BadKey { path: path.to_owned(), problem: problem.to_owned() };
+        let io = |e| Error::io("read", path, e);
+        let bad = |problem: String| Error::BadKey { path: path.to_owned(), problem };
+        let file = File::open(path).map_err(io)?;
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
-            let mode = fs::metadata(path).map_err(|e| Error::io("read", path, e))?.permissions().mode();
+            let mode = file.metadata().map_err(io)?.permissions().mode();
             if mode & 0o077 != 0 {
-                return Err(bad("others can read this key; run chmod 600 on it"));
+                return Err(bad(format!("others can use this key (mode {:03o}): run chmod 600 on it", mode & 0o777)));
             }
         }
-        let text = Zeroizing::new(fs::read_to_string(path).map_err(|e| Error::io("read", path, e))?);
-        let hex = text.trim();
-        let mut bytes = Zeroizing::new([0_u8; 32]);
-        if hex.len() != 64 || !hex.bytes().all(|b| b.is_ascii_hexdigit()) {
-            return Err(bad("a key file holds 64 hex digits"));
+        let mut text = Zeroizing::new(Vec::with_capacity(MAX_FILE as usize));
+        file.take(MAX_FILE).read_to_end(&mut text).map_err(io)?;
+        let digits = text.trim_ascii();
+        let mut bytes = Zeroizing::new([0; 32]);
+        let (pairs, rest) = digits.as_chunks::<2>();
+        let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+        let decoded = |[high, low]: &[u8; 2]| Some(digit(*high)? << 4 | digit(*low)?);
+        if pairs.len() != bytes.len() || !rest.is_empty() || !pairs.iter().all(|pair| decoded(pair).is_some()) {
+            let problem = format!("it holds {} bytes of text where a key has 64 hex digits", digits.len());
+            return Err(bad(problem + ": give a file that Key::load_or_create made"));
         }
-        for (byte, at) in bytes.iter_mut().zip((0..64).step_by(2)) {
-            *byte = u8::from_str_radix(&hex[at..at + 2], 16).map_err(|_| bad("a key file holds 64 hex digits"))?;
-        }
+        bytes.iter_mut().zip(pairs.iter().filter_map(decoded)).for_each(|(byte, value)| *byte = value);
         Ok(Self(bytes))
     }
 
-    /// Reads the key file, or makes one (mode 0600 on Unix) where there is none.
+    /// Reads the key file, or makes one (mode 0600 on Unix, durable before it is used) where there is none.
     ///
     /// # Errors
-    /// As [`Key::load`].
+    /// As [`Key::load`]; [`Error::Random`].
     pub fn load_or_create(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
+        match File::open(path) {
+            Err(e) if e.kind() == ErrorKind::NotFound => {}
+            _ => return Self::load(path),
+        }
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(|e| Error::io("create folder", folder, e))?;
         }
+        let key = Self::generate()?;
         let mut options = OpenOptions::new();
         options.write(true).create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        match options.open(path) {
-            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Self::load(path),
-            Err(e) => Err(Error::io("create", path, e)),
-            Ok(mut file) => {
-                let key = Self::generate()?;
-                let mut text: String = key.0.iter().map(|byte| format!("{byte:02x}")).collect();
-                let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
-                text.zeroize();
-                written.map_err(|e| Error::io("write", path, e))?;
-                Ok(key)
-            }
+        let mut file = match options.open(path) {
+            // Another process was first.
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => return Self::load(path),
+            file => file.map_err(|e| Error::io("create", path, e))?,
+        };
+        let text = Zeroizing::new(hex::encode(&*key.0));
+        if let Err(error) = file.write_all(text.as_bytes()).and_then(|()| file.sync_all()) {
+            // Half a key would be in the way of the next try.
+            let _ = fs::remove_file(path);
+            return Err(Error::io("write", path, error));
         }
+        sync_folder_of(path)?;
+        Ok(key)
     }
 
     /// A public name of the key: 16 hex digits that tell keys apart and say nothing about the secret.
     #[must_use]
     pub fn id(&self) -> String {
-        let digest = Sha256::new().chain_update(b"tapeloom key id v1").chain_update(*self.0).finalize();
-        digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+        let digest = Sha256::new().chain_update(b"tapeloom key id v1").chain_update(&self.0[..]).finalize();
+        hex::encode(&digest[..ID_BYTES])
     }
 
-    /// A secret for one purpose and salt (HMAC-SHA-256 as a key derivation function, NIST SP 800-108).
+    /// A secret for one purpose and salt: one block of HMAC-SHA-256 in the way of HKDF-Expand (RFC 5869).
     pub(crate) fn derive(&self, purpose: &[u8], salt: &[u8]) -> Zeroizing<[u8; 32]> {
-        Zeroizing::new(authenticate(&*self.0, &[purpose, &[0], salt]))
+        Zeroizing::new(authenticate(&*self.0, &[purpose, &[0], salt, &[1]]))
     }
 }
 
@@ -101,6 +119,11 @@ impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Key({})", self.id())
     }
+}
+
+/// Whether this is what [`Key::id`] prints.
+pub(crate) fn is_id(text: &str) -> bool {
+    hex::decode(text).is_some_and(|bytes| bytes.len() == ID_BYTES)
 }
 
 /// HMAC-SHA-256 over the parts, one after the other.

@@ -29,14 +29,19 @@
 mod audit;
 mod chain;
 mod cobblestone;
+mod disk;
 mod error;
+mod hasher;
+mod hex;
 mod key;
 mod sealed;
 mod store;
+mod verify;
 
-pub use audit::{AuditLog, Verified, entries, verify, verify_since};
+pub use audit::AuditLog;
 pub use chain::Entry;
 pub use error::{Error, Result};
 pub use key::Key;
 pub use sealed::{open, seal};
 pub use store::SealedStore;
+pub use verify::{Verified, entries, verify, verify_since};

@@ -1,4 +1,5 @@
 //! Sealed bytes and the audit log hold against damage, tampering and crashes.
 
 mod audit;
+mod formats;
 mod sealed;

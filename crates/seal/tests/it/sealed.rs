@@ -13,14 +13,17 @@ fn the_sealed_store_keeps_the_contract() -> tapeloom_core::Result<()> {
 
 #[test]
 fn every_changed_byte_is_named_and_refused() -> Result<()> {
-    let key = Key::generate()?;
+    let key = Key::from_bytes([7; 32]);
     let sealed = seal("a/weights", b"seventeen letters", &key)?;
     for at in 0..sealed.len() {
-        for flip in [1, 0x20, 0x80] {
+        for flip in (0..8).map(|bit| 1 << bit) {
             let mut bad = sealed.clone();
             bad[at] ^= flip;
             let error = open("a/weights", &bad, &key).expect_err("a changed byte");
-            assert!(error.to_string().contains("a/weights"), "{error}");
+            let text = error.to_string();
+            assert!(text.contains("a/weights") && text.len() < 200, "{text}");
+            // The header is read before it is proven: nothing of it reaches a terminal raw.
+            assert!(!text.chars().any(char::is_control), "{text:?}");
         }
     }
     for length in 0..sealed.len() {
@@ -65,6 +68,87 @@ fn the_wrong_key_is_named_before_anything_else() -> Result<()> {
 }
 
 #[test]
+fn a_wrong_key_is_no_damage() -> Result<()> {
+    let inner = MemoryStore::default();
+    inner.put("x", &seal("x", b"1", &Key::generate()?)?).expect("put");
+    let error = SealedStore::new(inner, Key::generate()?).get("x").expect_err("another key");
+    // Whoever passes over damaged copies must not pass over every good one for want of its key.
+    assert!(matches!(error, tapeloom_core::Error::Provider { .. }), "{error:?}");
+    let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+    assert!(cause.starts_with("x was sealed with key "), "{cause}");
+    Ok(())
+}
+
+#[test]
+fn files_swapped_in_the_inner_store_are_refused() -> tapeloom_core::Result<()> {
+    let store = SealedStore::new(MemoryStore::default(), Key::generate()?);
+    store.put("epoch-1/weights", b"one")?;
+    store.put("epoch-2/weights", b"two")?;
+    let (one, two) = (store.inner().get("epoch-1/weights")?, store.inner().get("epoch-2/weights")?);
+    store.inner().put("epoch-1/weights", &two)?;
+    store.inner().put("epoch-2/weights", &one)?;
+    for name in ["epoch-1/weights", "epoch-2/weights"] {
+        assert!(
+            matches!(store.get(name), Err(tapeloom_core::Error::Corrupt { name: named, .. }) if named == name),
+            "{name}"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn plaintext_never_reaches_the_inner_store() -> tapeloom_core::Result<()> {
+    let store = SealedStore::new(MemoryStore::default(), Key::generate()?);
+    let plain: Vec<u8> = (0..40_000_u32).flat_map(|i| (i.wrapping_mul(2_654_435_761)).to_le_bytes()).collect();
+    store.put("weights", &plain)?;
+    let kept = store.inner().get("weights")?;
+    let windows: std::collections::HashSet<&[u8]> = kept.windows(8).collect();
+    assert!(!plain.chunks_exact(8).any(|bytes| windows.contains(bytes)));
+    Ok(())
+}
+
+#[test]
+fn a_header_longer_than_allowed_is_refused_before_any_work() -> Result<()> {
+    let key = Key::generate()?;
+    let sealed = seal("x", b"1", &key)?;
+    let refusal = |length: u32| {
+        let mut bytes = b"TLSEAL01".to_vec();
+        bytes.extend_from_slice(&length.to_le_bytes());
+        bytes.extend_from_slice(br#"{"suite":"cobblestone-256"}"#);
+        // White space is sound JSON: only the limit can refuse it here.
+        bytes.resize(12 + (length as usize).min(4096), b' ');
+        bytes.extend_from_slice(&sealed[12 + 27..]);
+        open("x", &bytes, &key).expect_err("a changed header").to_string()
+    };
+    assert_eq!(refusal(2048), "x is damaged: its header was changed");
+    assert_eq!(refusal(2049), "x is damaged: its header is unreadable");
+    assert_eq!(refusal(u32::MAX), "x is damaged: its header is unreadable");
+    Ok(())
+}
+
+#[test]
+fn an_id_that_no_key_has_is_not_repeated() -> Result<()> {
+    let key = Key::generate()?;
+    let mut sealed = seal("x", b"1", &key)?;
+    let at = sealed.windows(16).position(|bytes| bytes == key.id().as_bytes()).expect("the id is in the header");
+    sealed[at..at + 16].copy_from_slice(br"\u001b[31mabcdef");
+    let error = open("x", &sealed, &key).expect_err("a changed id").to_string();
+    assert_eq!(error, "x is damaged: its header holds no key id");
+    Ok(())
+}
+
+#[test]
+fn a_header_of_another_file_does_not_fit() -> Result<()> {
+    // The headers are equally long, so the payloads can be exchanged at one place.
+    let key = Key::generate()?;
+    let (one, two) = (seal("x", b"1", &key)?, seal("x", b"2", &key)?);
+    let payload = one.len() - (24 + 32 + 1 + 16);
+    let mixed = [&one[..payload], &two[payload..]].concat();
+    assert!(open("x", &mixed, &key).is_err_and(|e| e.to_string().contains("belongs to another key or name")));
+    Ok(())
+}
+
+#[test]
 fn sealing_twice_gives_different_bytes() -> Result<()> {
     let key = Key::generate()?;
     assert_ne!(seal("x", b"1", &key)?, seal("x", b"1", &key)?);
@@ -87,13 +171,25 @@ fn a_key_file_is_made_once_and_read_back() -> Result<()> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("set");
-        assert!(Key::load(&path).is_err_and(|e| e.to_string().contains("chmod 600")));
+        for mode in [0o640, 0o604, 0o620, 0o601] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("set");
+            assert!(Key::load(&path).is_err_and(|e| e.to_string().contains("chmod 600")), "{mode:o}");
+        }
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("set");
     }
-    fs::write(&path, "too short").expect("written");
-    let error = Key::load(&path).expect_err("no key").to_string();
-    assert!(error.contains("run.key") && error.contains("64 hex digits"), "{error}");
+    let hex = fs::read_to_string(&path).expect("read");
+    fs::write(&path, hex.to_uppercase() + "\n").expect("written");
+    assert_eq!(Key::load(&path)?.id(), made.id());
+    for bad in
+        ["", "too short", &hex[1..], &(hex.clone() + "0"), &hex.replacen(|_: char| true, "g", 1), &"0".repeat(9999)]
+    {
+        fs::write(&path, bad).expect("written");
+        for load in [Key::load, Key::load_or_create] {
+            let error = load(&path).expect_err("no key").to_string();
+            assert!(error.contains("run.key") && error.contains("64 hex digits"), "{error}");
+            assert!(bad.is_empty() || !error.contains(bad), "a broken key is still a secret");
+        }
+    }
     Ok(())
 }
 
