@@ -1,5 +1,4 @@
 //! Copying windows out of the row-major matrix into a batch: samples a second.
-#![expect(missing_docs, reason = "criterion's macros make the items")]
 
 mod support;
 

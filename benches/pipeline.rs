@@ -1,5 +1,4 @@
 //! Validation, features and labels on DataFusion: rows a second.
-#![expect(missing_docs, reason = "criterion's macros make the items")]
 
 mod support;
 

@@ -1,5 +1,4 @@
 //! Sealing and opening a checkpoint's bytes: bytes a second.
-#![expect(missing_docs, reason = "criterion's macros make the items")]
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;

@@ -1,5 +1,4 @@
 //! One optimizer step on the CPU, data gathering included: samples a second.
-#![expect(missing_docs, reason = "criterion's macros make the items")]
 
 mod support;
 

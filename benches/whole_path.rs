@@ -1,5 +1,4 @@
 //! From bars in memory to a trained epoch: rows of input a second.
-#![expect(missing_docs, reason = "criterion's macros make the items")]
 
 mod support;
 

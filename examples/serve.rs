@@ -45,15 +45,19 @@ async fn predict(State(model): State<Arc<dyn Predict>>, Json(body): Json<Value>)
     }
 }
 
+/// Ctrl-C anywhere, and what a service manager sends on Unix.
 async fn interrupted() {
-    let interrupt = tokio::signal::ctrl_c();
+    let interrupt = async { tokio::signal::ctrl_c().await.unwrap_or(()) };
     #[cfg(unix)]
-    if let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-        tokio::select! { _ = interrupt => {}, _ = terminate.recv() => {} }
-        return;
-    }
+    let terminate = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => drop(signal.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    };
     #[cfg(not(unix))]
-    let _ = interrupt.await;
+    let terminate = std::future::pending::<()>();
+    tokio::select! { () = interrupt => {}, () = terminate => {} }
 }
 
 #[tokio::main]

@@ -1,20 +1,26 @@
-/// What can go wrong when rules are applied.
+/// What can go wrong before a rule is evaluated. A rule that fails is no error but a finding.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A value of a policy breaks the law it stands under; fix the value.
+    /// A value given by the caller breaks a rule; fix the value.
     #[error("{field} = {value}: {remedy}")]
     Invalid {
-        /// The field.
+        /// The field or argument, as the caller knows it.
         field: String,
-        /// Its value.
+        /// The offending value.
         value: String,
-        /// What to do instead, with the source of the rule.
+        /// What to do instead.
         remedy: String,
     },
-    /// The audit log can't be trusted or read.
-    #[error(transparent)]
-    Seal(#[from] tapeloom_seal::Error),
+    /// The audit log does not prove what it holds.
+    #[error("the audit log is no evidence")]
+    Evidence(#[from] tapeloom_seal::Error),
+}
+
+impl Error {
+    pub(crate) fn invalid(field: impl Into<String>, value: impl ToString, remedy: impl Into<String>) -> Self {
+        Self::Invalid { field: field.into(), value: value.to_string(), remedy: remedy.into() }
+    }
 }
 
 /// A result of this crate.

@@ -1,29 +1,33 @@
-//! Rules for regulated trading: how long records are kept, whether a transaction record is well formed, and who changed which
-//! algorithm when.
+//! Rules for regulated trading: how long records are kept, transaction reports, and who changed an algorithm.
+//!
+//! It says which rules it evaluated and with what result. It makes nobody compliant: a rule that needs more than it was given
+//! is listed as not checked, with the reason.
 //!
 //! ```
-//! use tapeloom_comply::{Retention, Transaction, check_transaction};
+//! use tapeloom_comply::{References, Retention, RetentionConfig, TransactionReport, check_report};
 //!
-//! // Seven years need more than 7 x 365 days.
-//! assert!(Retention::from_days(2555, 7).is_err());
+//! // Seven times 365 days are less than seven calendar years.
+//! let config = RetentionConfig { data_retention_days: Some(2555), ..RetentionConfig::default() };
+//! assert!(Retention::check(&config)[0].reason.contains("2557"));
 //!
-//! let record = Transaction::from([(1, "NEWT".into()), (4, "5493001KJTIIGC8Y1R12".into())]);
-//! let result = check_transaction(&record).mifid_ii;
+//! let report = TransactionReport::new([(1, "NEWT"), (2, "REF1"), (4, "549300DTUYXVMJXZNY76")])?;
+//! let result = check_report(&report, &References::default()).mifid_ii;
 //! assert!(!result.compliant);
-//! assert!(result.issues.iter().any(|issue| issue.starts_with("RTS22.02.reference: field 2 is empty")));
+//! assert_eq!(result.issues[0].rule, "RTS22.04.lei_checksum");
+//! # Ok::<(), tapeloom_comply::Error>(())
 //! ```
-//!
-//! It reads evidence and never writes tensors. It is no legal advice, and a record that breaks none of these rules may still
-//! be wrong: what could not be checked is listed by name.
 #![forbid(unsafe_code)]
 
-mod algorithms;
+mod changes;
+mod date;
 mod error;
-pub mod identifier;
-mod mifid;
+mod format;
 mod retention;
+mod rts22;
 
-pub use algorithms::{AlgorithmChange, algorithm_changes};
+pub use changes::{AlgorithmChange, ChangeRegister, algorithm_changes};
+pub use date::Date;
 pub use error::{Error, Result};
-pub use mifid::{Compliance, Finding, Mifid, Outcome, REGULATION, Transaction, check_transaction, findings};
-pub use retention::{RecordClass, Retention};
+pub use format::{Flaw, Format};
+pub use retention::{Deletion, RecordClass, Retention, RetentionConfig, RetentionFinding};
+pub use rts22::{Compliance, Issue, Mifid, References, RuleSet, TransactionReport, Unchecked, check_report};

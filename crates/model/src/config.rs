@@ -107,7 +107,7 @@ fn check_sizes(hidden_size: usize, num_layers: usize, dropout: f64, heads: usize
     at_least_one("model.hidden_size", hidden_size)?;
     at_least_one("model.num_layers", num_layers)?;
     at_least_one("model.attention_heads", heads)?;
-    if hidden_size % heads != 0 {
+    if !hidden_size.is_multiple_of(heads) {
         let remedy = format!("it must divide model.hidden_size = {hidden_size} without remainder");
         return Err(Error::invalid("model.attention_heads", heads, remedy));
     }

@@ -77,7 +77,7 @@ impl Predict for Predictor {
     fn predict(&self, windows: &[f32]) -> Result<Vec<f32>> {
         let (steps, features) = (self.spec.window.steps, self.spec.window.features.len());
         let width = steps * features;
-        if windows.is_empty() || windows.len() % width != 0 {
+        if windows.is_empty() || !windows.len().is_multiple_of(width) {
             let remedy = format!("give whole windows of {steps} steps x {features} features");
             return Err(Error::invalid("windows length", windows.len(), remedy));
         }

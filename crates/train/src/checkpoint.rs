@@ -21,6 +21,15 @@ pub struct Checkpointer {
     store: Arc<dyn BlobStore>,
 }
 
+/// What [`Checkpointer::latest`] found.
+#[derive(Debug)]
+pub struct Latest {
+    /// Name and manifest of the newest set whose every part is sound.
+    pub sound: Option<(String, Manifest)>,
+    /// What is wrong with the newer ones.
+    pub passed_over: Vec<Error>,
+}
+
 impl Checkpointer {
     /// Name of the part that holds the weights.
     pub const WEIGHTS: &'static str = "weights.burnpack";
@@ -105,7 +114,7 @@ impl Checkpointer {
     ///
     /// # Errors
     /// Whatever keeps the store from being read.
-    pub fn latest(&self) -> Result<(Option<(String, Manifest)>, Vec<Error>)> {
+    pub fn latest(&self) -> Result<Latest> {
         let mut passed_over = Vec::new();
         for set in self.sets()?.into_iter().rev() {
             let sound = self.manifest(&set).and_then(|manifest| {
@@ -115,12 +124,12 @@ impl Checkpointer {
                 Ok(manifest)
             });
             match sound {
-                Ok(manifest) => return Ok((Some((set, manifest)), passed_over)),
+                Ok(manifest) => return Ok(Latest { sound: Some((set, manifest)), passed_over }),
                 Err(error @ Error::Damaged { .. }) => passed_over.push(error),
                 Err(error) => return Err(error),
             }
         }
-        Ok((None, passed_over))
+        Ok(Latest { sound: None, passed_over })
     }
 
     /// The set with the best monitored metric among those that still exist.

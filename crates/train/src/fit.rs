@@ -4,7 +4,7 @@ use tapeloom_core::{Event, Observer, Outcome, Record, Timestamp, WindowSource};
 use tapeloom_model::{ForecasterSpec, Network, encode_weights};
 
 use crate::batch::target_scale;
-use crate::checkpoint::Checkpointer;
+use crate::checkpoint::{Checkpointer, Latest};
 use crate::manifest::{EpochSummary, FORMAT, Manifest, Progress};
 use crate::monitor::Monitor;
 use crate::order::EpochOrder;
@@ -152,13 +152,16 @@ impl<N: Network> Fit<'_, N> {
                 Some(set) => Err(Error::invalid("store", set, "it holds checkpoints: resume, or give an empty store")),
             };
         }
-        let (latest, passed_over) = checkpointer.latest()?;
-        for error in passed_over {
-            let record = self.trainer.record("checkpoint.passed_over", "refused").detail("error", &error);
+        let Latest { sound, passed_over } = checkpointer.latest()?;
+        for error in &passed_over {
+            let record = self.trainer.record("checkpoint.passed_over", "refused").detail("error", error);
             self.trainer.ledger.append(&record).map_err(Error::Evidence)?;
             self.trainer.emit(Event::Warning { code: "checkpoint_damaged".into(), message: error.to_string() });
         }
-        let Some((set, manifest)) = latest else { return Ok(()) };
+        let Some((set, manifest)) = sound else {
+            // A store with nothing but damaged sets is no place to start afresh.
+            return passed_over.into_iter().next().map_or(Ok(()), Err);
+        };
         let same = |what, found: String, expected: String| {
             if found == expected { Ok(()) } else { Err(Error::Mismatch { set: set.clone(), what, found, expected }) }
         };
@@ -231,7 +234,7 @@ impl<N: Network> Fit<'_, N> {
             self.progress.global_step += 1;
             loss += report.loss * report.samples as f64;
             let done = step + 1;
-            if self.progress.global_step % config.log_every_n_steps == 0 || done == order.steps() {
+            if self.progress.global_step.is_multiple_of(config.log_every_n_steps) || done == order.steps() {
                 trainer.emit(Event::StepFinished {
                     epoch,
                     step: done,
@@ -243,7 +246,7 @@ impl<N: Network> Fit<'_, N> {
                     seconds: trainer.clock.now().seconds_since(step_started),
                 });
             }
-            if done % validate_every == 0 && done != order.steps() {
+            if done.is_multiple_of(validate_every) && done != order.steps() {
                 self.validate(epoch)?;
             }
         }
@@ -321,7 +324,7 @@ impl<N: Network> Fit<'_, N> {
         let (trainer, config) = (self.trainer, &self.trainer.config);
         let (every, top_k) = (config.checkpoint.every_n_epochs, config.checkpoint.save_top_k);
         let epoch = self.progress.epoch;
-        let scheduled = every > 0 && (epoch % every == 0 || epoch == config.max_epochs);
+        let scheduled = every > 0 && (epoch.is_multiple_of(every) || epoch == config.max_epochs);
         let among_best =
             Checkpointer::ranked(&self.progress.history, config.mode).iter().take(top_k).any(|e| *e == epoch);
         if !(scheduled || among_best) {

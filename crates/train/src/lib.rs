@@ -69,7 +69,7 @@ mod validation;
 
 pub use backtest::{Backtest, BacktestConfig, Period, drawdowns};
 pub use batch::{Batch, target_scale};
-pub use checkpoint::Checkpointer;
+pub use checkpoint::{Checkpointer, Latest};
 pub use config::{
     BudgetConfig, CheckpointConfig, ClusterConfig, EarlyStoppingConfig, Mode, OptimizerConfig, Precision, Strategy,
     TrainConfig,

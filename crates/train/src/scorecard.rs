@@ -56,8 +56,9 @@ impl Scorecard {
     pub fn verdict(&self) -> Verdict {
         let Some(((_, model), baselines)) = self.rows.split_first() else { return Verdict::None(vec![]) };
         let mut reasons = Vec::new();
-        // Written so that NaN counts against the model.
-        if !(model.ic_t > Self::T) {
+        // NaN counts against the model.
+        let above = |value: f64, least: f64| value.partial_cmp(&least).is_some_and(std::cmp::Ordering::is_gt);
+        if !above(model.ic_t, Self::T) {
             reasons.push(format!(
                 "IC {:+.4} is within chance (t = {:.1}, {} is needed)",
                 model.ic,
@@ -68,12 +69,12 @@ impl Scorecard {
         if model.ic > Self::SUSPICIOUS_IC {
             reasons.push(format!("IC {:+.4} is too good for daily returns: look for a leak first", model.ic));
         }
-        if !(model.deflated_sharpe > Self::CONFIDENCE) {
+        if !above(model.deflated_sharpe, Self::CONFIDENCE) {
             let (p, trials) = (model.deflated_sharpe, self.trials);
             reasons.push(format!("deflated Sharpe {p:.2} over {trials} trials is below {}", Self::CONFIDENCE));
         }
         for (name, baseline) in baselines {
-            if !(model.backtest.sharpe > baseline.backtest.sharpe) {
+            if !above(model.backtest.sharpe, baseline.backtest.sharpe) {
                 let (ours, theirs) = (model.backtest.sharpe, baseline.backtest.sharpe);
                 reasons.push(format!("Sharpe after costs {ours:.2} does not beat {name} ({theirs:.2})"));
             }

@@ -12,7 +12,7 @@ const DEVICE: &[&str] = &["cuda", "wgpu"];
 /// Clippy, as dead code behind a feature is a warning and no error.
 pub(super) fn run(root: &Path) -> Result<Outcome, Failure> {
     let mut left_out = Vec::new();
-    for (package, features) in with_features(&Tree::read(root)?) {
+    if let Some((package, features)) = of_facade(&Tree::read(root)?) {
         let (device, portable): (Vec<&String>, Vec<&String>) =
             features.iter().partition(|feature| DEVICE.contains(&feature.as_str()));
         left_out.extend(device.into_iter().map(|feature| format!("{package}/{feature}")));
@@ -33,11 +33,10 @@ fn check(root: &Path, package: &str, selection: &[&str]) -> Result<(), Failure> 
     shell::run(&mut cargo)
 }
 
-/// Every package that has features, with their names, the root package last: its sets are the largest.
-fn with_features(tree: &Tree) -> Vec<(String, Vec<String>)> {
-    let mut packages = tree.packages();
-    packages.sort_by_key(|package| package.folder.is_empty());
-    packages.iter().filter_map(|package| features(&package.manifest)).collect()
+/// The facade's features; those of the crates below it are reached through them, and each further set of features is a
+/// further build of its dependencies.
+fn of_facade(tree: &Tree) -> Option<(String, Vec<String>)> {
+    tree.packages().iter().find(|package| package.folder.is_empty()).and_then(|package| features(&package.manifest))
 }
 
 /// The package's name and its features; `default` too, unless it turns nothing on.
@@ -54,16 +53,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn packages_with_features_come_with_the_root_last() {
+    fn the_features_are_those_of_the_facade() {
         let tree = Tree::of(&[
             ("Cargo.toml", "[package]\nname = \"tapeloom\"\n[features]\ndefault = [\"flex\"]\nflex = []\ncuda = []\n"),
-            ("crates/core/Cargo.toml", "[package]\nname = \"tapeloom-core\"\n"),
             (
                 "crates/track/Cargo.toml",
                 "[package]\nname = \"tapeloom-track\"\n[features]\ndefault = []\nreport = []\n",
             ),
         ]);
         let root = ("tapeloom".to_owned(), ["cuda", "default", "flex"].map(str::to_owned).to_vec());
-        assert_eq!(with_features(&tree), [("tapeloom-track".to_owned(), vec!["report".to_owned()]), root]);
+        assert_eq!(of_facade(&tree), Some(root));
     }
 }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use tapeloom_core::{BlobStore, Event, FsStore, MemoryStore, Recorder};
 use tapeloom_model::Predict;
 use tapeloom_model::burn::tensor::Device;
-use tapeloom_train::{Checkpointer, Error, Forecasts, Result, TrainConfig};
+use tapeloom_train::{Checkpointer, Error, Forecasts, Latest, Result, TrainConfig};
 
 use crate::support::{config, fit, memory, panel};
 
@@ -73,14 +73,25 @@ fn a_torn_newest_set_is_passed_over_and_reported() -> Result<()> {
     let sets = checkpointer.sets()?;
     let newest = sets.last().expect("a set");
     store.put(&format!("checkpoints/{newest}/weights.burnpack"), b"torn")?;
-    let (found, passed_over) = checkpointer.latest()?;
-    assert_eq!(found.map(|(set, _)| set).as_ref(), sets.get(sets.len() - 2));
+    let Latest { sound, passed_over } = checkpointer.latest()?;
+    assert_eq!(sound.map(|(set, _)| set).as_ref(), sets.get(sets.len() - 2));
     assert!(passed_over.iter().any(|e| e.to_string().contains(newest)));
 
     let recorder = Arc::new(Recorder::default());
     fit(TrainConfig { max_epochs: 3, ..config() }, store, |t| t.resume(true).observer(recorder.clone()))?;
     let warned = |e: &Event| matches!(e, Event::Warning { code, .. } if code == "checkpoint_damaged");
     assert!(recorder.events().iter().any(|(_, e)| warned(e)));
+    Ok(())
+}
+
+#[test]
+fn a_store_of_damaged_sets_is_not_trained_over() -> Result<()> {
+    let store = trained()?;
+    for set in Checkpointer::new(store.clone()).sets()? {
+        store.put(&format!("checkpoints/{set}/weights.burnpack"), b"torn")?;
+    }
+    let error = fit(TrainConfig { max_epochs: 3, ..config() }, store, |t| t.resume(true)).err().expect("no sound set");
+    assert!(matches!(error, Error::Damaged { .. }), "{error}");
     Ok(())
 }
 

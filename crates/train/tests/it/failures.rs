@@ -109,7 +109,7 @@ fn an_empty_or_foreign_validation_set_is_refused() -> Result<()> {
     let train = panel(1, 2, 40, 0.5);
     let trainer = || Trainer::builder(config(), Device::flex()).store(memory()).build();
     let empty = tapeloom_core::MatrixWindows::new(train.spec().clone(), vec![], [].into(), vec![])?;
-    let error = trainer()?.fit(network(&config(), &train), &train, &empty).err().expect("no samples");
+    let error = trainer()?.fit(network(&config(), &train), &train, &empty).expect_err("no samples");
     assert!(error.to_string().starts_with("valid = 0 samples"), "{error}");
     let mut spec = train.spec().clone();
     spec.features[0] = "other".into();
