@@ -4,7 +4,8 @@ use super::Finding;
 use crate::tree::Tree;
 
 // Put together from parts, so that this file passes its own rule.
-const WORDS: &[&str] = &[concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X")];
+// Three capital X are no marker here: they are the ISO 4217 code for "no currency".
+const WORDS: &[&str] = &[concat!("TO", "DO"), concat!("FIX", "ME")];
 const MACROS: &[&str] = &[concat!("todo", "!("), concat!("unimple", "mented!(")];
 const ENDINGS: &[&str] = &[".rs", ".md", ".toml", ".yml", ".yaml", ".sh", ".ci/run"];
 
