@@ -39,7 +39,7 @@ fn a_grid_tries_every_combination_once_and_ends() -> Result<()> {
 }
 
 #[test]
-fn workers_never_repeat_one_anothers_cells() -> Result<()> {
+fn no_two_workers_take_the_same_cell() -> Result<()> {
     let space = small()?;
     let grid = Grid::over(&space).points("base", 5).build()?;
     let cells = grid.len();
