@@ -88,7 +88,8 @@ impl Run {
         let key = Key::load_or_create("runs/quickstart.key")?;
         let config = TrainConfig::from_toml(include_str!("config.toml"))?;
         fs::write(folder.join("config.toml"), config.to_toml()?)?;
-        let audit = Arc::new(AuditLog::open(folder.join("audit.log"), Some(&key), clock as Arc<dyn Clock>)?);
+        let audit = AuditLog::open(folder.join("audit.log"), Some(&key), clock as Arc<dyn Clock>)?.run(id.clone());
+        let audit = Arc::new(audit);
         let jsonl = Arc::new(Jsonl::open(folder.join("metrics.jsonl"))?);
         let console = Arc::new(Console::stderr().log_every_n_steps(config.log_every_n_steps));
         Ok(Self { id, folder, config, device: Device::flex(), key, audit, observers: vec![console, jsonl] })
