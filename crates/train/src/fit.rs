@@ -37,13 +37,18 @@ impl Trainer {
     /// See [`Error`]. Whatever happens, checkpoint sets written before are whole; the error is also in the ledger.
     pub fn fit<N: Network>(&self, network: N, train: &dyn WindowSource, valid: &dyn WindowSource) -> Result<Fitted<N>> {
         let started = self.clock.now();
-        let result = self.prepare(network, train, valid).and_then(|fit| fit.run(started));
+        let mut epochs = 0;
+        let result = self.prepare(network, train, valid).and_then(|mut fit| {
+            let result = fit.run(started);
+            epochs = fit.progress.epoch;
+            result
+        });
         if let Err(error) = &result {
             // Peers must not wait for a rank that is gone.
             self.collective.abort(&error.to_string());
             let record = self.record("run.failed", "failure").detail("error", error);
             self.ledger.append(&record).map_err(Error::Evidence)?;
-            self.finish(Outcome::Failed, 0, started);
+            self.finish(Outcome::Failed, epochs, started);
         }
         result
     }
@@ -107,7 +112,7 @@ struct Fit<'a, N> {
 }
 
 impl<N: Network> Fit<'_, N> {
-    fn run(mut self, started: Timestamp) -> Result<Fitted<N>> {
+    fn run(&mut self, started: Timestamp) -> Result<Fitted<N>> {
         let trainer = self.trainer;
         if trainer.config.auto_lr_find && self.progress.epoch == 0 {
             self.find_learning_rate()?;
@@ -133,7 +138,7 @@ impl<N: Network> Fit<'_, N> {
             network: self.step.network().clone(),
             best,
             outcome,
-            history: self.progress.history,
+            history: self.progress.history.clone(),
             learning_rate: self.progress.learning_rate,
         })
     }

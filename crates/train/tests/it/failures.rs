@@ -39,7 +39,7 @@ fn a_full_disk_ends_the_run_and_leaves_the_older_set_whole() -> Result<()> {
     assert!(checkpointer.predictor(&Checkpointer::set_name(1), &Device::flex()).is_ok());
     let events = recorder.events();
     assert!(events.iter().any(|(_, e)| matches!(e, Event::CheckpointFailed { .. })));
-    assert!(matches!(events.last(), Some((_, Event::RunFinished { outcome: Outcome::Failed, .. }))));
+    assert!(matches!(events.last(), Some((_, Event::RunFinished { outcome: Outcome::Failed, epochs: 2, .. }))));
     Ok(())
 }
 
