@@ -10,8 +10,14 @@ use crate::{Error, Result};
 pub enum ModelConfig {
     /// Stacked LSTM, then self-attention with a residual, mean over time, and a two-layer head.
     LstmAttention(LstmAttentionConfig),
+    /// Stacked LSTM and a head on its last step.
+    Lstm(RecurrentNetworkConfig),
+    /// Stacked GRU and a head on its last step.
+    Gru(RecurrentNetworkConfig),
     /// Pre-norm Transformer encoder with learned positions, mean over time, and a two-layer head.
     Transformer(TransformerConfig),
+    /// Temporal convolutional network and a head on its last step.
+    Tcn(TcnConfig),
     /// One affine map of the window's last row.
     Linear(LinearConfig),
 }
@@ -34,6 +40,44 @@ pub struct LstmAttentionConfig {
 impl Default for LstmAttentionConfig {
     fn default() -> Self {
         Self { hidden_size: 256, num_layers: 4, dropout: 0.2, attention_heads: 8 }
+    }
+}
+
+/// Sizes of the plain recurrent networks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RecurrentNetworkConfig {
+    /// Width of every layer (H). Default 64.
+    pub hidden_size: usize,
+    /// Recurrent layers. Default 2.
+    pub num_layers: usize,
+    /// Share of activations dropped in training: between layers and in the head. In [0, 1). Default 0.
+    pub dropout: f64,
+}
+
+impl Default for RecurrentNetworkConfig {
+    fn default() -> Self {
+        Self { hidden_size: 64, num_layers: 2, dropout: 0.0 }
+    }
+}
+
+/// Sizes of the temporal convolutional network. It sees `1 + 2 (kernel_size - 1) (2^num_layers - 1)` steps.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TcnConfig {
+    /// Channels of every block. Default 64.
+    pub hidden_size: usize,
+    /// Blocks; the dilation doubles from one to the next. At most 16. Default 4.
+    pub num_layers: usize,
+    /// Taps of each convolution. Default 3.
+    pub kernel_size: usize,
+    /// Share of activations dropped in training, in [0, 1). Default 0.2.
+    pub dropout: f64,
+}
+
+impl Default for TcnConfig {
+    fn default() -> Self {
+        Self { hidden_size: 64, num_layers: 4, kernel_size: 3, dropout: 0.2 }
     }
 }
 
@@ -67,7 +111,9 @@ pub struct LinearConfig {}
 // Burn's trait gives hosts its `save` and `load`; serde is derived here, since Burn's derive lets unknown keys pass.
 impl Config for ModelConfig {}
 impl Config for LstmAttentionConfig {}
+impl Config for RecurrentNetworkConfig {}
 impl Config for TransformerConfig {}
+impl Config for TcnConfig {}
 impl Config for LinearConfig {}
 
 impl Default for ModelConfig {
@@ -77,12 +123,34 @@ impl Default for ModelConfig {
 }
 
 impl ModelConfig {
+    /// The names of all types, as in TOML.
+    pub const NAMES: [&str; 6] = ["lstm_attention", "lstm", "gru", "transformer", "tcn", "linear"];
+
+    /// The network of this name with its default sizes.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] that lists the names there are.
+    pub fn named(name: &str) -> Result<Self> {
+        Ok(match name {
+            "lstm_attention" => Self::LstmAttention(LstmAttentionConfig::default()),
+            "lstm" => Self::Lstm(RecurrentNetworkConfig::default()),
+            "gru" => Self::Gru(RecurrentNetworkConfig::default()),
+            "transformer" => Self::Transformer(TransformerConfig::default()),
+            "tcn" => Self::Tcn(TcnConfig::default()),
+            "linear" => Self::Linear(LinearConfig::default()),
+            other => return Err(Error::invalid("model.type", other, format!("give one of {}", Self::NAMES.join(", ")))),
+        })
+    }
+
     /// The type's name, as in TOML.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
             Self::LstmAttention(_) => "lstm_attention",
+            Self::Lstm(_) => "lstm",
+            Self::Gru(_) => "gru",
             Self::Transformer(_) => "transformer",
+            Self::Tcn(_) => "tcn",
             Self::Linear(_) => "linear",
         }
     }
@@ -94,6 +162,14 @@ impl ModelConfig {
     pub fn validate(&self) -> Result<()> {
         match self {
             Self::LstmAttention(c) => check_sizes(c.hidden_size, c.num_layers, c.dropout, c.attention_heads),
+            Self::Lstm(c) | Self::Gru(c) => check_sizes(c.hidden_size, c.num_layers, c.dropout, 1),
+            Self::Tcn(c) => {
+                at_least_one("model.kernel_size", c.kernel_size)?;
+                if c.num_layers > 16 {
+                    return Err(Error::invalid("model.num_layers", c.num_layers, "16 blocks already see 131,071 steps"));
+                }
+                check_sizes(c.hidden_size, c.num_layers, c.dropout, 1)
+            }
             Self::Transformer(c) => {
                 at_least_one("model.feedforward_factor", c.feedforward_factor)?;
                 check_sizes(c.hidden_size, c.num_layers, c.dropout, c.attention_heads)

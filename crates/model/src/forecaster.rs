@@ -5,11 +5,9 @@ use tapeloom_core::WindowSpec;
 
 use crate::config::ModelConfig;
 use crate::init::Init;
-use crate::linear::Linear;
-use crate::lstm_attention::LstmAttention;
+use crate::networks::{GruForecaster, Linear, LstmAttention, LstmForecaster, Tcn, Transformer};
 use crate::objective::Objective;
 use crate::pass::Pass;
-use crate::transformer::Transformer;
 use crate::{Error, Result};
 
 /// A network that the trainer can train. Implement it for a Burn module of your own to bring your own model.
@@ -82,8 +80,14 @@ impl ForecasterSpec {
 pub enum Forecaster {
     /// Stacked LSTM with attention.
     LstmAttention(LstmAttention),
+    /// Stacked LSTM.
+    Lstm(LstmForecaster),
+    /// Stacked GRU.
+    Gru(GruForecaster),
     /// Transformer encoder.
     Transformer(Transformer),
+    /// Temporal convolutional network.
+    Tcn(Tcn),
     /// Affine map of the last row.
     Linear(Linear),
 }
@@ -106,6 +110,9 @@ impl Forecaster {
             ModelConfig::Transformer(config) => {
                 Self::Transformer(Transformer::new(config, &mut init, spec.window.steps, features, outputs))
             }
+            ModelConfig::Lstm(config) => Self::Lstm(LstmForecaster::new(config, &mut init, features, outputs)),
+            ModelConfig::Gru(config) => Self::Gru(GruForecaster::new(config, &mut init, features, outputs)),
+            ModelConfig::Tcn(config) => Self::Tcn(Tcn::new(config, &mut init, features, outputs)),
             ModelConfig::Linear(_) => Self::Linear(Linear::new(&mut init, features, outputs)),
         })
     }
@@ -115,7 +122,10 @@ impl Network for Forecaster {
     fn forward(&self, windows: Tensor<3>, pass: &Pass) -> Tensor<2> {
         match self {
             Self::LstmAttention(network) => network.forward(windows, pass),
+            Self::Lstm(network) => network.forward(windows, pass),
+            Self::Gru(network) => network.forward(windows, pass),
             Self::Transformer(network) => network.forward(windows, pass),
+            Self::Tcn(network) => network.forward(windows, pass),
             Self::Linear(network) => network.forward(windows),
         }
     }

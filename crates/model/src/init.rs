@@ -5,19 +5,21 @@ use tapeloom_core::Philox;
 /// Draws the first weights of a network. Each parameter is a stream of its own, so weights are a function of the seed
 /// alone; Burn's process-wide generator takes no part.
 #[derive(Debug)]
-pub(crate) struct Init<'a> {
+pub struct Init<'a> {
     philox: Philox,
     stream: u64,
     device: &'a Device,
 }
 
 impl<'a> Init<'a> {
-    pub(crate) const fn new(seed: u64, device: &'a Device) -> Self {
+    /// Weights of `seed` on `device`; give an autodiff device to train them.
+    #[must_use]
+    pub const fn new(seed: u64, device: &'a Device) -> Self {
         Self { philox: Philox::new(seed), stream: 0, device }
     }
 
     /// Uniform in `[-bound, bound)`.
-    pub(crate) fn uniform<const D: usize>(&mut self, shape: [usize; D], bound: f64) -> Param<Tensor<D>> {
+    pub fn uniform<const D: usize>(&mut self, shape: [usize; D], bound: f64) -> Param<Tensor<D>> {
         let mut values = vec![0.0_f32; shape.iter().product()];
         self.philox.uniform(self.stream, 0, &mut values);
         self.stream += 1;
@@ -26,12 +28,12 @@ impl<'a> Init<'a> {
     }
 
     /// Every number is `value`.
-    pub(crate) fn constant<const D: usize>(&self, shape: [usize; D], value: f32) -> Param<Tensor<D>> {
+    pub fn constant<const D: usize>(&self, shape: [usize; D], value: f32) -> Param<Tensor<D>> {
         self.values(shape, vec![value; shape.iter().product()])
     }
 
     /// These numbers, row-major.
-    pub(crate) fn values<const D: usize>(&self, shape: [usize; D], values: Vec<f32>) -> Param<Tensor<D>> {
+    pub fn values<const D: usize>(&self, shape: [usize; D], values: Vec<f32>) -> Param<Tensor<D>> {
         Param::from_data(TensorData::new(values, shape), self.device)
     }
 }

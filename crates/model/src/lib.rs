@@ -34,28 +34,28 @@
 //! ```
 //!
 //! It does not know where windows come from, and it does not train: see `tapeloom-data` and `tapeloom-train`.
-#![forbid(unsafe_code)]
 
 mod config;
+#[cfg(feature = "flex")]
+#[expect(unsafe_code, reason = "vector instructions and the GEMM library's raw pointers; each block says why it is sound")]
+mod cpu;
 mod error;
 mod forecaster;
 mod init;
-mod layers;
-mod linear;
-mod lstm;
-mod lstm_attention;
+pub mod layers;
+pub mod networks;
 mod objective;
+mod ops;
 mod pass;
 mod predict;
-mod transformer;
 
 pub use burn;
-pub use config::{LinearConfig, LstmAttentionConfig, ModelConfig, TransformerConfig};
+pub use config::{
+    LinearConfig, LstmAttentionConfig, ModelConfig, RecurrentNetworkConfig, TcnConfig, TransformerConfig,
+};
 pub use error::{Error, Result};
 pub use forecaster::{Forecaster, ForecasterSpec, Network};
-pub use linear::Linear;
-pub use lstm_attention::LstmAttention;
+pub use init::Init;
 pub use objective::Objective;
 pub use pass::Pass;
 pub use predict::{Predict, Predictor, encode_weights, load_weights};
-pub use transformer::Transformer;

@@ -3,6 +3,8 @@ use std::cell::Cell;
 use burn::tensor::{Tensor, TensorData};
 use tapeloom_core::{Philox, hash_words};
 
+use crate::ops::{self, Draw};
+
 /// One run of a network over a batch: inference, or training with its random draws.
 ///
 /// Draws are a pure function of `key`, the place in the network and the sample's place in the global batch. So a resumed
@@ -36,47 +38,84 @@ impl Pass {
     /// Axis 0 of `x` is the batch. Each call in a pass is a new site with draws of its own.
     #[must_use]
     pub fn dropout<const D: usize>(&self, x: Tensor<D>, p: f64) -> Tensor<D> {
-        let Some(draws) = self.training.as_ref().filter(|_| p > 0.0) else { return x };
+        match self.draw(p, x.dims()[1..].iter().product()) {
+            None => x,
+            Some(draw) if ops::covers(&x.device(), x.dtype()) => ops::dropout(x, draw),
+            Some(draw) => draw.apply(x),
+        }
+    }
+
+    /// `residual + dropout(x)`.
+    #[must_use]
+    pub fn dropout_add<const D: usize>(&self, x: Tensor<D>, residual: Tensor<D>, p: f64) -> Tensor<D> {
+        match self.draw(p, x.dims()[1..].iter().product()) {
+            None => residual + x,
+            Some(draw) if ops::covers(&x.device(), x.dtype()) => ops::dropout_add(x, residual, draw),
+            Some(draw) => residual + draw.apply(x),
+        }
+    }
+
+    /// The draws of a new site whose samples have `width` numbers; none in inference or when nothing is to be dropped.
+    pub(crate) fn draw(&self, p: f64, width: usize) -> Option<Draw> {
+        let draws = self.training.as_ref().filter(|_| p > 0.0)?;
         let site = draws.site.replace(draws.site.get() + 1);
-        let shape = x.dims();
-        let width: usize = shape[1..].iter().product();
-        let mask = mask(draws.key, site, draws.first_sample, shape[0], width, p);
-        let mask = Tensor::from_data(TensorData::new(mask, shape), &x.device());
-        x * mask
+        Some(Draw { key: hash_words(&[draws.key, site]), first_sample: draws.first_sample, width, p })
     }
 }
 
-fn mask(key: u64, site: u64, first_sample: u64, samples: usize, width: usize, p: f64) -> Vec<f32> {
-    let philox = Philox::new(hash_words(&[key, site]));
-    let mut mask = vec![0.0; samples * width];
-    // A sample's draws start on a block of four, so that they do not depend on its neighbours.
-    let stride = width.next_multiple_of(4) as u64;
-    for (sample, row) in (first_sample..).zip(mask.chunks_exact_mut(width)) {
-        philox.uniform(0, sample * stride, row);
+impl Draw {
+    /// Dropout by Burn's own operations, with a mask made on the host.
+    pub(crate) fn apply<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        let (shape, dtype) = (x.dims(), x.dtype());
+        let mask = Tensor::<D>::from_data(TensorData::new(self.mask(shape[0]), shape), &x.device());
+        x * mask.cast(dtype)
     }
-    let (p, keep) = (p as f32, (1.0 / (1.0 - p)) as f32);
-    mask.iter_mut().for_each(|u| *u = if *u < p { 0.0 } else { keep });
-    mask
+
+    fn mask(&self, samples: usize) -> Vec<f32> {
+        let philox = Philox::new(self.key);
+        let (threshold, keep) = (self.threshold(), self.scale());
+        // A sample's draws start on a block of four, so that they do not depend on its neighbours.
+        let blocks = self.width.div_ceil(4) as u64;
+        let mut mask = vec![0.0; samples * self.width];
+        for (sample, row) in (self.first_sample..).zip(mask.chunks_exact_mut(self.width)) {
+            for (block, factors) in (sample * blocks..).zip(row.chunks_mut(4)) {
+                let words = philox.block([block as u32, (block >> 32) as u32, 0, 0]);
+                factors.iter_mut().zip(words).for_each(|(f, word)| *f = if word >= threshold { keep } else { 0.0 });
+            }
+        }
+        mask
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn draw(key: u64, first_sample: u64, width: usize, p: f64) -> Draw {
+        Draw { key, first_sample, width, p }
+    }
+
     #[test]
     fn masks_do_not_depend_on_how_a_batch_is_cut() {
-        let whole = mask(9, 2, 0, 6, 5, 0.4);
-        let parts = [mask(9, 2, 0, 2, 5, 0.4), mask(9, 2, 2, 4, 5, 0.4)].concat();
+        let whole = draw(9, 0, 5, 0.4).mask(6);
+        let parts = [draw(9, 0, 5, 0.4).mask(2), draw(9, 2, 5, 0.4).mask(4)].concat();
         assert_eq!(whole, parts);
-        assert_ne!(whole, mask(9, 3, 0, 6, 5, 0.4));
+        assert_ne!(whole, draw(10, 0, 5, 0.4).mask(6));
     }
 
     #[test]
     fn the_share_dropped_is_p_and_the_mean_is_kept() {
-        let mask = mask(1, 0, 0, 100, 100, 0.2);
+        let mask = draw(1, 0, 100, 0.2).mask(100);
         let dropped = mask.iter().filter(|x| **x == 0.0).count();
         // 5 standard deviations of a binomial with n = 10,000 and p = 0.2.
         assert!((1800..2200).contains(&dropped), "{dropped}");
         assert!(mask.iter().all(|x| *x == 0.0 || (*x - 1.25).abs() < 1e-6));
+    }
+
+    #[test]
+    fn each_site_of_a_pass_draws_anew() {
+        let pass = Pass::training(3, 0);
+        assert_ne!(pass.draw(0.5, 8), pass.draw(0.5, 8));
+        assert_eq!(Pass::inference().draw(0.5, 8), None);
     }
 }

@@ -1,10 +1,9 @@
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
-use burn::tensor::activation::gelu;
 
 use crate::config::TransformerConfig;
 use crate::init::Init;
-use crate::layers::{Dense, Head, LayerNorm, SelfAttention};
+use crate::layers::{Dense, Head, LayerNorm, SelfAttention, gelu};
 use crate::pass::Pass;
 
 /// Encoder blocks with the norm in front (Xiong et al. 2020), learned positions, mean over time, head.
@@ -47,11 +46,11 @@ impl Transformer {
     }
 
     pub(crate) fn forward(&self, windows: Tensor<3>, pass: &Pass) -> Tensor<2> {
-        let mut x = self.input.forward_steps(windows) + self.positions.val();
+        let mut x = self.input.forward(windows) + self.positions.val();
         for block in &self.blocks {
             x = block.forward(x, pass);
         }
-        self.head.forward(self.norm.forward(x), pass)
+        self.head.forward_mean(self.norm.forward(x), pass)
     }
 }
 
@@ -61,7 +60,7 @@ impl Block {
         let inner = config.feedforward_factor * hidden;
         Self {
             attention_norm: LayerNorm::new(init, hidden),
-            attention: SelfAttention::new(init, hidden, config.attention_heads, dropout),
+            attention: SelfAttention::new(init, hidden, config.attention_heads, dropout, false),
             feedforward_norm: LayerNorm::new(init, hidden),
             expand: Dense::new(init, hidden, inner),
             contract: Dense::new(init, inner, hidden),
@@ -71,9 +70,9 @@ impl Block {
 
     fn forward(&self, x: Tensor<3>, pass: &Pass) -> Tensor<3> {
         let attended = self.attention.forward(self.attention_norm.forward(x.clone()), pass);
-        let x = x + pass.dropout(attended, self.dropout);
-        let inner = gelu(self.expand.forward_steps(self.feedforward_norm.forward(x.clone())));
-        let fed = self.contract.forward_steps(pass.dropout(inner, self.dropout));
-        x + pass.dropout(fed, self.dropout)
+        let x = pass.dropout_add(attended, x, self.dropout);
+        let inner = gelu(self.expand.forward(self.feedforward_norm.forward(x.clone())));
+        let fed = self.contract.forward(pass.dropout(inner, self.dropout));
+        pass.dropout_add(fed, x, self.dropout)
     }
 }

@@ -1,6 +1,7 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 
+use super::recurrent::last_step;
 use crate::init::Init;
 use crate::layers::Dense;
 
@@ -16,7 +17,6 @@ impl Linear {
     }
 
     pub(crate) fn forward(&self, windows: Tensor<3>) -> Tensor<2> {
-        let [batch, steps, features] = windows.dims();
-        self.output.forward(windows.narrow(1, steps - 1, 1).reshape([batch, features]))
+        self.output.forward(last_step(windows))
     }
 }

@@ -1,0 +1,47 @@
+//! The kernels of the CPU: plain functions on slices, and what makes of them operations of Burn's `flex` backend.
+
+mod attention;
+mod dropout;
+mod gru;
+mod linear;
+mod lstm;
+mod math;
+mod norm;
+mod pointwise;
+mod product;
+mod provider;
+mod sums;
+
+use std::ops::Range;
+
+/// Cuts `0..count` into one run for each thread.
+fn runs(count: usize) -> Vec<Range<usize>> {
+    let threads = rayon::current_num_threads().clamp(1, count.max(1));
+    (0..threads).map(|i| i * count / threads..(i + 1) * count / threads).collect()
+}
+
+/// Calls `work` for each run, with that run's part of each buffer; a buffer says how many numbers a sample has in it.
+fn join_runs<const N: usize>(
+    runs: &[Range<usize>],
+    buffers: [(&mut Vec<f32>, usize); N],
+    work: impl Fn(Range<usize>, [&mut [f32]; N]) + Sync,
+) {
+    let mut rest = buffers.map(|(buffer, width)| (buffer.as_mut_slice(), width));
+    let mut parts = Vec::with_capacity(runs.len());
+    for run in runs {
+        let part = rest.each_mut().map(|(buffer, width)| {
+            let (head, tail) = std::mem::take(buffer).split_at_mut(run.len() * *width);
+            *buffer = tail;
+            head
+        });
+        parts.push((run.clone(), part));
+    }
+    if let [_] = runs {
+        return parts.into_iter().for_each(|(run, part)| work(run, part));
+    }
+    rayon::scope(|scope| {
+        for (run, part) in parts {
+            scope.spawn(|_| work(run, part));
+        }
+    });
+}

@@ -1,0 +1,253 @@
+//! The operations of [`crate::ops`] on the tensors of Burn's `flex` backend.
+
+use std::ops::Deref;
+
+use burn::backend::Flex;
+use burn::backend::tensor::FloatTensor;
+use burn::tensor::TensorData;
+
+use super::{attention, dropout, gru, linear, lstm, norm, pointwise};
+use crate::ops::{Attention, Dropout, DropoutAdd, Gelu, Gru, LayerNorm, Linear, Lstm, Operation};
+
+type F = FloatTensor<Flex>;
+
+/// A tensor whose numbers lie in row-major order.
+struct Values(F);
+
+impl Values {
+    fn new(tensor: F) -> Self {
+        let plain = tensor.is_contiguous() && tensor.layout().start_offset() == 0;
+        Self(if plain { tensor } else { tensor.to_contiguous() })
+    }
+}
+
+impl Deref for Values {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        &self.0.storage::<f32>()[..self.0.layout().num_elements()]
+    }
+}
+
+fn dims<const D: usize>(tensor: &F) -> [usize; D] {
+    tensor.layout().shape().dims()
+}
+
+fn last(tensor: &F) -> usize {
+    let shape = tensor.layout().shape();
+    shape[shape.num_dims() - 1]
+}
+
+fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> F {
+    F::from_data(TensorData::new(values, shape))
+}
+
+/// `values` in the shape of `like`.
+fn shaped(values: Vec<f32>, like: &F) -> F {
+    F::from_data(TensorData::new(values, like.layout().shape().clone()))
+}
+
+impl Operation<Flex, 3> for Linear {
+    type Saved = [F; 2];
+
+    fn forward(&self, [x, weight, bias]: [F; 3], save: bool) -> (F, Option<[F; 2]>) {
+        let [inputs, outputs] = dims(&weight);
+        let mut shape = x.layout().shape().clone();
+        let axis = shape.num_dims() - 1;
+        shape[axis] = outputs;
+        let (x, weight) = (Values::new(x), Values::new(weight));
+        let y = linear::forward(&x, &weight, &Values::new(bias), inputs);
+        (F::from_data(TensorData::new(y, shape)), save.then_some([x.0, weight.0]))
+    }
+
+    fn backward(&self, [x, weight]: [F; 2], dy: F, wanted: [bool; 3]) -> [Option<F>; 3] {
+        let [inputs, outputs] = dims(&weight);
+        let (x, weight, dy) = (Values(x), Values(weight), Values::new(dy));
+        let dx = wanted[0].then(|| shaped(linear::backward_x(&weight, &dy, inputs, outputs), &x.0));
+        let (dw, db) = linear::backward_weights(&x, &dy, inputs, outputs);
+        [dx, Some(tensor(dw, [inputs, outputs])), Some(tensor(db, [outputs]))]
+    }
+}
+
+impl Lstm {
+    fn shape(&self, x: &F, hidden: usize) -> lstm::Shape {
+        let [batch, steps, inputs] = dims(x);
+        lstm::Shape { batch, steps, inputs, hidden, reverse: self.reverse, with_cell: self.with_cell }
+    }
+}
+
+impl Operation<Flex, 6> for Lstm {
+    /// Inputs, then output, gates and cells.
+    type Saved = ([F; 6], [F; 3]);
+
+    fn forward(&self, inputs: [F; 6], save: bool) -> (F, Option<Self::Saved>) {
+        let [_, hidden] = dims(&inputs[4]);
+        let shape = self.shape(&inputs[0], hidden);
+        let [x, input, hidden, bias, h0, c0] = inputs.map(Values::new);
+        let weights = lstm::Weights { input: &input, hidden: &hidden, bias: &bias };
+        let lstm::Forward { output, gates, cells } = lstm::forward(&shape, &x, &weights, &h0, &c0);
+        let output = tensor(output, [shape.batch, shape.rows(), shape.hidden]);
+        let saved = save.then(|| {
+            let gates = tensor(gates, [shape.batch, shape.steps, 4 * shape.hidden]);
+            let cells = tensor(cells, [shape.batch, shape.steps, shape.hidden]);
+            ([x.0, input.0, hidden.0, bias.0, h0.0, c0.0], [output.clone(), gates, cells])
+        });
+        (output, saved)
+    }
+
+    fn backward(&self, (inputs, kept): Self::Saved, dy: F, wanted: [bool; 6]) -> [Option<F>; 6] {
+        let [_, hidden] = dims(&inputs[4]);
+        let shape = self.shape(&inputs[0], hidden);
+        let [x, input, hidden, bias, h0, c0] = inputs.map(Values);
+        let kept = kept.map(Values);
+        let grads = lstm::backward(
+            &shape,
+            &x,
+            &lstm::Weights { input: &input, hidden: &hidden, bias: &bias },
+            [&h0, &c0],
+            kept.each_ref().map(Deref::deref),
+            &Values::new(dy),
+            wanted[0],
+        );
+        [
+            grads.x.map(|dx| shaped(dx, &x.0)),
+            Some(shaped(grads.input, &input.0)),
+            Some(shaped(grads.hidden, &hidden.0)),
+            Some(shaped(grads.bias, &bias.0)),
+            Some(shaped(grads.h0, &h0.0)),
+            Some(shaped(grads.c0, &c0.0)),
+        ]
+    }
+}
+
+impl Gru {
+    fn shape(&self, x: &F, hidden: usize) -> gru::Shape {
+        let [batch, steps, inputs] = dims(x);
+        gru::Shape { batch, steps, inputs, hidden, reverse: self.reverse }
+    }
+}
+
+impl Operation<Flex, 6> for Gru {
+    /// Inputs, then output and gates.
+    type Saved = ([F; 6], [F; 2]);
+
+    fn forward(&self, inputs: [F; 6], save: bool) -> (F, Option<Self::Saved>) {
+        let [_, hidden] = dims(&inputs[5]);
+        let shape = self.shape(&inputs[0], hidden);
+        let [x, input, hidden, bias, new_bias, h0] = inputs.map(Values::new);
+        let weights = gru::Weights { input: &input, hidden: &hidden, bias: &bias, new_bias: &new_bias };
+        let gru::Forward { output, gates } = gru::forward(&shape, &x, &weights, &h0);
+        let output = tensor(output, [shape.batch, shape.steps, shape.hidden]);
+        let saved = save.then(|| {
+            let gates = tensor(gates, [shape.batch, shape.steps, 4 * shape.hidden]);
+            ([x.0, input.0, hidden.0, bias.0, new_bias.0, h0.0], [output.clone(), gates])
+        });
+        (output, saved)
+    }
+
+    fn backward(&self, (inputs, kept): Self::Saved, dy: F, wanted: [bool; 6]) -> [Option<F>; 6] {
+        let [_, hidden] = dims(&inputs[5]);
+        let shape = self.shape(&inputs[0], hidden);
+        let [x, input, hidden, bias, new_bias, h0] = inputs.map(Values);
+        let kept = kept.map(Values);
+        let weights = gru::Weights { input: &input, hidden: &hidden, bias: &bias, new_bias: &new_bias };
+        let kept = kept.each_ref().map(Deref::deref);
+        let grads = gru::backward(&shape, &x, &weights, &h0, kept, &Values::new(dy), wanted[0]);
+        [
+            grads.x.map(|dx| shaped(dx, &x.0)),
+            Some(shaped(grads.input, &input.0)),
+            Some(shaped(grads.hidden, &hidden.0)),
+            Some(shaped(grads.bias, &bias.0)),
+            Some(shaped(grads.new_bias, &new_bias.0)),
+            Some(shaped(grads.h0, &h0.0)),
+        ]
+    }
+}
+
+impl Attention {
+    fn shape(&self, qkv: &F) -> attention::Shape {
+        let [batch, steps, row] = dims(qkv);
+        attention::Shape { batch, steps, width: row / 3, heads: self.heads, causal: self.causal }
+    }
+}
+
+impl Operation<Flex, 1> for Attention {
+    type Saved = F;
+
+    fn forward(&self, [qkv]: [F; 1], save: bool) -> (F, Option<F>) {
+        let shape = self.shape(&qkv);
+        let qkv = Values::new(qkv);
+        let out = attention::forward(&shape, &qkv, self.draw.as_ref());
+        (tensor(out, [shape.batch, shape.steps, shape.width]), save.then_some(qkv.0))
+    }
+
+    fn backward(&self, qkv: F, dy: F, _: [bool; 1]) -> [Option<F>; 1] {
+        let shape = self.shape(&qkv);
+        let qkv = Values(qkv);
+        let grads = attention::backward(&shape, &qkv, self.draw.as_ref(), &Values::new(dy));
+        [Some(shaped(grads, &qkv.0))]
+    }
+}
+
+impl Operation<Flex, 3> for LayerNorm {
+    /// x, scale and the rows' statistics.
+    type Saved = [F; 3];
+
+    fn forward(&self, [x, scale, shift]: [F; 3], save: bool) -> (F, Option<[F; 3]>) {
+        let (x, scale) = (Values::new(x), Values::new(scale));
+        let (y, stats) = norm::forward(&x, &scale, &Values::new(shift), self.epsilon as f32);
+        let y = shaped(y, &x.0);
+        let rows = stats.len() / 2;
+        (y, save.then(|| [x.0, scale.0, tensor(stats, [rows, 2])]))
+    }
+
+    fn backward(&self, saved: [F; 3], dy: F, _: [bool; 3]) -> [Option<F>; 3] {
+        let [x, scale, stats] = saved.map(Values);
+        let (dx, dscale, dshift) = norm::backward(&x, &scale, &stats, &Values::new(dy));
+        [Some(shaped(dx, &x.0)), Some(shaped(dscale, &scale.0)), Some(shaped(dshift, &scale.0))]
+    }
+}
+
+impl Operation<Flex, 1> for Dropout {
+    type Saved = ();
+
+    fn forward(&self, [x]: [F; 1], save: bool) -> (F, Option<()>) {
+        let x = Values::new(x);
+        (shaped(dropout::forward(&x, None, &self.draw), &x.0), save.then_some(()))
+    }
+
+    fn backward(&self, (): (), dy: F, _: [bool; 1]) -> [Option<F>; 1] {
+        let dy = Values::new(dy);
+        [Some(shaped(dropout::forward(&dy, None, &self.draw), &dy.0))]
+    }
+}
+
+impl Operation<Flex, 2> for DropoutAdd {
+    type Saved = ();
+
+    fn forward(&self, [x, residual]: [F; 2], save: bool) -> (F, Option<()>) {
+        let x = Values::new(x);
+        let y = dropout::forward(&x, Some(&Values::new(residual)), &self.draw);
+        (shaped(y, &x.0), save.then_some(()))
+    }
+
+    fn backward(&self, (): (), dy: F, _: [bool; 2]) -> [Option<F>; 2] {
+        let dy = Values::new(dy);
+        let dx = shaped(dropout::forward(&dy, None, &self.draw), &dy.0);
+        [Some(dx), Some(dy.0)]
+    }
+}
+
+impl Operation<Flex, 1> for Gelu {
+    type Saved = F;
+
+    fn forward(&self, [x]: [F; 1], save: bool) -> (F, Option<F>) {
+        let x = Values::new(x);
+        (shaped(pointwise::gelu(&x), &x.0), save.then_some(x.0))
+    }
+
+    fn backward(&self, x: F, dy: F, _: [bool; 1]) -> [Option<F>; 1] {
+        let x = Values(x);
+        [Some(shaped(pointwise::gelu_backward(&x, &Values::new(dy)), &x.0))]
+    }
+}

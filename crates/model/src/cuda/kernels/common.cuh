@@ -1,0 +1,253 @@
+// Helpers of every kernel file: number formats, tensor core and cluster instructions, random masks, block sums.
+// Compiled by NVRTC without any header, so all of it is plain C++ and inline PTX.
+//
+// ACT_BF16 selects the storage of activations and the product type: 0 = float and tf32, 1 = bfloat16.
+
+#ifndef ACT_BF16
+#define ACT_BF16 0
+#endif
+
+typedef unsigned int u32;
+typedef unsigned long long u64;
+typedef long long i64;
+typedef unsigned short bf16;  // the bits of a bfloat16
+
+#if ACT_BF16
+typedef bf16 ACT;
+typedef bf16 OP;  // operand of a tensor core product in shared memory
+#else
+typedef float ACT;
+typedef float OP;
+#endif
+
+#define DEVICE __device__ __forceinline__
+
+// ---------------------------------------------------------------------------------------------- number formats
+
+DEVICE float to_f32(float x) { return x; }
+DEVICE float to_f32(bf16 x) { return __uint_as_float((u32)x << 16); }
+
+DEVICE bf16 to_bf16(float x) {
+    bf16 r;
+    asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(r) : "f"(x));
+    return r;
+}
+
+// Two bfloat16 in one word, the first in the low half.
+DEVICE u32 pack_bf16(float low, float high) {
+    u32 r;
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(high), "f"(low));
+    return r;
+}
+
+DEVICE u32 to_tf32(float x) {
+    u32 r;
+    asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(r) : "f"(x));
+    return r;
+}
+
+template <typename T> DEVICE T cast(float x);
+template <> DEVICE float cast<float>(float x) { return x; }
+template <> DEVICE bf16 cast<bf16>(float x) { return to_bf16(x); }
+
+// As the tensor cores will read it.
+DEVICE OP to_operand(float x) {
+#if ACT_BF16
+    return to_bf16(x);
+#else
+    return __uint_as_float(to_tf32(x));
+#endif
+}
+
+// Four neighbours at once; the address must be aligned to all four.
+DEVICE float4 load4(const float* p) { return *reinterpret_cast<const float4*>(p); }
+DEVICE float4 load4(const bf16* p) {
+    uint2 w = *reinterpret_cast<const uint2*>(p);
+    return make_float4(__uint_as_float(w.x << 16), __uint_as_float(w.x & 0xffff0000u), __uint_as_float(w.y << 16),
+                       __uint_as_float(w.y & 0xffff0000u));
+}
+DEVICE void store4(float* p, float4 v) { *reinterpret_cast<float4*>(p) = v; }
+DEVICE void store4(bf16* p, float4 v) {
+    *reinterpret_cast<uint2*>(p) = make_uint2(pack_bf16(v.x, v.y), pack_bf16(v.z, v.w));
+}
+
+// ------------------------------------------------------------------------------------------------- activations
+
+DEVICE float exp2_fast(float x) {
+    float r;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x));
+    return r;
+}
+DEVICE float reciprocal(float x) {
+    float r;
+    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x));
+    return r;
+}
+DEVICE float exp_fast(float x) { return exp2_fast(x * 1.4426950408889634f); }
+
+DEVICE float tanh_exact(float x) {
+    // Far from zero through the exponential; near zero that form cancels, so an odd polynomial takes over.
+    float far = fmaf(-2.0f, reciprocal(exp2_fast(x * 2.8853900817779268f) + 1.0f), 1.0f);
+    float s = x * x;
+    float p = fmaf(fmaf(fmaf(fmaf(-0.00564830750f, s, 0.02058981732f), s, -0.05372512341f), s, 0.13331274688f), s, -0.33333274722f);
+    float near = fmaf(p * s, x, x);
+    return fabsf(x) < 0.6f ? near : far;
+}
+DEVICE float sigmoid_exact(float x) { return reciprocal(1.0f + exp2_fast(x * -1.4426950408889634f)); }
+
+#if ACT_BF16
+// The hardware's tanh is right to about 2^-11, four times finer than the bfloat16 it is stored in.
+DEVICE float tanh_act(float x) {
+    float r;
+    asm("tanh.approx.f32 %0, %1;" : "=f"(r) : "f"(x));
+    return r;
+}
+DEVICE float sigmoid_act(float x) { return fmaf(0.5f, tanh_act(0.5f * x), 0.5f); }
+#else
+DEVICE float tanh_act(float x) { return tanh_exact(x); }
+DEVICE float sigmoid_act(float x) { return sigmoid_exact(x); }
+#endif
+
+// ------------------------------------------------------------------------------------------------ tensor cores
+
+DEVICE u32 shared_address(const void* p) { return (u32)__cvta_generic_to_shared(p); }
+
+// d += a * b, 16 x 8 x 16 in bfloat16 or 16 x 8 x 8 in tf32. Both read 32 bytes of depth, so callers count depth in
+// steps of 32 bytes and need not know the type.
+DEVICE void mma_bf16(float (&d)[4], const u32 (&a)[4], u32 b0, u32 b1) {
+    asm volatile(
+        "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+DEVICE void mma_tf32(float (&d)[4], const u32 (&a)[4], u32 b0, u32 b1) {
+    asm volatile(
+        "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+DEVICE void mma_act(float (&d)[4], const u32 (&a)[4], u32 b0, u32 b1) {
+#if ACT_BF16
+    mma_bf16(d, a, b0, b1);
+#else
+    mma_tf32(d, a, b0, b1);
+#endif
+}
+
+// Four 8 x 16-byte matrices; lane l gives the address of row l % 8 of matrix l / 8.
+DEVICE void load_matrices(u32 (&r)[4], u32 address) {
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
+                 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+                 : "r"(address)
+                 : "memory");
+}
+
+// ---------------------------------------------------------------------------------------- clusters and barriers
+
+DEVICE u32 cluster_rank() {
+    u32 r;
+    asm volatile("mov.u32 %0, %%cluster_ctarank;" : "=r"(r));
+    return r;
+}
+DEVICE void cluster_sync() {
+    asm volatile("barrier.cluster.arrive.release.aligned;\nbarrier.cluster.wait.acquire.aligned;" ::: "memory");
+}
+// The same place in another block's shared memory.
+DEVICE u32 map_shared(u32 address, u32 rank) {
+    u32 r;
+    asm("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(r) : "r"(address), "r"(rank));
+    return r;
+}
+
+DEVICE void barrier_init(u32 barrier, u32 arrivals) {
+    asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(barrier), "r"(arrivals) : "memory");
+}
+DEVICE void barrier_init_fence() { asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory"); }
+// Arrives, and lets the phase end only once `bytes` have come in from st.async.
+DEVICE void barrier_expect(u32 barrier, u32 bytes) {
+    asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes) : "memory");
+}
+DEVICE void barrier_wait(u32 barrier, u32 parity) {
+    u32 done;
+    do {
+        asm volatile(
+            "{\n.reg .pred p;\n"
+            "mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 p, [%1], %2;\n"
+            "selp.u32 %0, 1, 0, p;\n}"
+            : "=r"(done)
+            : "r"(barrier), "r"(parity)
+            : "memory");
+    } while (!done);
+}
+// Stores into a block of the cluster and counts the bytes at that block's barrier.
+DEVICE void store_async(u32 address, u32 barrier, u32 a, u32 b, u32 c, u32 d) {
+    asm volatile("st.async.weak.shared::cluster.mbarrier::complete_tx::bytes.v4.b32 [%0], {%2,%3,%4,%5}, [%1];" ::"r"(address),
+                 "r"(barrier), "r"(a), "r"(b), "r"(c), "r"(d)
+                 : "memory");
+}
+DEVICE void store_async(u32 address, u32 barrier, float a, float b) {
+    asm volatile("st.async.weak.shared::cluster.mbarrier::complete_tx::bytes.v2.f32 [%0], {%2,%3}, [%1];" ::"r"(address),
+                 "r"(barrier), "f"(a), "f"(b)
+                 : "memory");
+}
+DEVICE void named_barrier(int id, int threads) { asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(threads) : "memory"); }
+
+// ------------------------------------------------------------------------------------------------- random masks
+
+// Philox4x32-10 (Salmon et al. 2011).
+DEVICE uint4 philox(u64 seed, u64 counter, u64 salt) {
+    u32 k0 = (u32)seed, k1 = (u32)(seed >> 32);
+    u32 c0 = (u32)counter, c1 = (u32)(counter >> 32), c2 = (u32)salt, c3 = (u32)(salt >> 32);
+#pragma unroll
+    for (int i = 0; i < 10; i++) {
+        u64 p0 = (u64)0xD2511F53u * c0, p1 = (u64)0xCD9E8D57u * c2;
+        u32 n0 = (u32)(p1 >> 32) ^ c1 ^ k0, n2 = (u32)(p0 >> 32) ^ c3 ^ k1;
+        c0 = n0;
+        c1 = (u32)p1;
+        c2 = n2;
+        c3 = (u32)p0;
+        k0 += 0x9E3779B9u;
+        k1 += 0xBB67AE85u;
+    }
+    return make_uint4(c0, c1, c2, c3);
+}
+
+// One rule for every mask: element e takes word e % 4 of counter e / 4 and is kept where that word is at least p * 2^32.
+struct Dropout {
+    u64 seed, salt;
+    u32 threshold;
+    float scale;
+    DEVICE Dropout(i64 seed_, i64 salt_, double p) : seed((u64)seed_), salt((u64)salt_) {
+        threshold = (u32)(p * 4294967296.0);
+        scale = (float)(1.0 / (1.0 - p));
+    }
+    // Bit w set where element 4 * group + w stays.
+    DEVICE u32 keep4(u64 group) const {
+        uint4 r = philox(seed, group, salt);
+        return (r.x >= threshold) | (u32)(r.y >= threshold) << 1 | (u32)(r.z >= threshold) << 2 | (u32)(r.w >= threshold) << 3;
+    }
+    DEVICE bool keep(u64 element) const { return keep4(element >> 2) >> (element & 3) & 1; }
+};
+
+// -------------------------------------------------------------------------------------------------------- sums
+
+DEVICE float warp_sum(float x) {
+#pragma unroll
+    for (int d = 16; d; d >>= 1) x += __shfl_xor_sync(0xffffffffu, x, d);
+    return x;
+}
+DEVICE double warp_sum(double x) {
+#pragma unroll
+    for (int d = 16; d; d >>= 1) x += __shfl_xor_sync(0xffffffffu, x, d);
+    return x;
+}
+// The sum over the block, in a fixed order, valid in thread 0. `room` holds one value for each warp.
+template <typename T> DEVICE T block_sum(T x, T* room) {
+    x = warp_sum(x);
+    if (threadIdx.x % 32 == 0) room[threadIdx.x / 32] = x;
+    __syncthreads();
+    T sum = 0;
+    if (threadIdx.x == 0)
+        for (int i = 0; i < (int)(blockDim.x + 31) / 32; i++) sum += room[i];
+    return sum;
+}

@@ -1,0 +1,31 @@
+//! The parts that networks are made of. Each runs on the kernels of this crate where the device has them ([`crate::ops`]),
+//! and on Burn's own operations elsewhere, with the same numbers within rounding.
+
+use burn::tensor::Tensor;
+
+mod attention;
+mod conv;
+mod dense;
+mod gru;
+mod head;
+mod lstm;
+mod norm;
+mod stack;
+
+pub use attention::SelfAttention;
+pub use conv::CausalConv;
+pub use dense::Dense;
+pub use gru::Gru;
+pub use head::Head;
+pub use lstm::{Lstm, LstmState};
+pub use norm::LayerNorm;
+pub use stack::RecurrentConfig;
+
+/// `x * cdf(x)` of the standard normal distribution (Hendrycks and Gimpel 2016).
+#[must_use]
+pub fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    if crate::ops::covers(&x.device(), x.dtype()) {
+        return crate::ops::gelu(x);
+    }
+    burn::tensor::activation::gelu(x)
+}

@@ -1,0 +1,81 @@
+//! The operations as functions of tensors.
+
+use burn::backend::{Dispatch, DispatchDevice};
+use burn::tensor::{DType, Device, Tensor};
+
+use super::{Attention, Dropout, DropoutAdd, Draw, Fused, Gru, LayerNorm, Lstm};
+
+/// Whether the kernels of this crate run on the device of a tensor of this type.
+pub(crate) fn covers(device: &Device, dtype: DType) -> bool {
+    match device.as_dispatch() {
+        DispatchDevice::Autodiff(_) => covers(&device.clone().without_autodiff(), dtype),
+        #[cfg(feature = "flex")]
+        DispatchDevice::Flex(_) => dtype == DType::F32,
+        #[cfg(feature = "cuda")]
+        DispatchDevice::Cube(device) => crate::cuda::covers(device, dtype),
+        #[allow(unreachable_patterns, reason = "with one backend there are no other devices")]
+        _ => false,
+    }
+}
+
+pub(crate) fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<D> {
+    Tensor::from_dispatch(Dispatch::linear(x.into_dispatch(), weight.into_dispatch(), bias.into_dispatch()))
+}
+
+/// `weights` are input, hidden and bias.
+pub(crate) fn lstm(
+    call: Lstm,
+    x: Tensor<3>,
+    (input, hidden, bias): (Tensor<2>, Tensor<2>, Tensor<1>),
+    [h0, c0]: [Tensor<2>; 2],
+) -> Tensor<3> {
+    Tensor::from_dispatch(Dispatch::lstm(
+        call,
+        x.into_dispatch(),
+        input.into_dispatch(),
+        hidden.into_dispatch(),
+        bias.into_dispatch(),
+        h0.into_dispatch(),
+        c0.into_dispatch(),
+    ))
+}
+
+/// `weights` are input, hidden, bias and the bias of the new gate's hidden product.
+pub(crate) fn gru(
+    call: Gru,
+    x: Tensor<3>,
+    (input, hidden, bias, new_bias): (Tensor<2>, Tensor<2>, Tensor<1>, Tensor<1>),
+    h0: Tensor<2>,
+) -> Tensor<3> {
+    Tensor::from_dispatch(Dispatch::gru(
+        call,
+        x.into_dispatch(),
+        input.into_dispatch(),
+        hidden.into_dispatch(),
+        bias.into_dispatch(),
+        new_bias.into_dispatch(),
+        h0.into_dispatch(),
+    ))
+}
+
+pub(crate) fn attention(call: Attention, qkv: Tensor<3>) -> Tensor<3> {
+    Tensor::from_dispatch(Dispatch::attention(call, qkv.into_dispatch()))
+}
+
+pub(crate) fn layer_norm<const D: usize>(x: Tensor<D>, scale: Tensor<1>, shift: Tensor<1>, epsilon: f64) -> Tensor<D> {
+    let call = LayerNorm { epsilon };
+    Tensor::from_dispatch(Dispatch::layer_norm(call, x.into_dispatch(), scale.into_dispatch(), shift.into_dispatch()))
+}
+
+pub(crate) fn dropout<const D: usize>(x: Tensor<D>, draw: Draw) -> Tensor<D> {
+    Tensor::from_dispatch(Dispatch::dropout(Dropout { draw }, x.into_dispatch()))
+}
+
+pub(crate) fn dropout_add<const D: usize>(x: Tensor<D>, residual: Tensor<D>, draw: Draw) -> Tensor<D> {
+    let call = DropoutAdd { draw };
+    Tensor::from_dispatch(Dispatch::dropout_add(call, x.into_dispatch(), residual.into_dispatch()))
+}
+
+pub(crate) fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    Tensor::from_dispatch(Dispatch::gelu(x.into_dispatch()))
+}
