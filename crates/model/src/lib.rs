@@ -42,6 +42,8 @@ mod cpu;
 mod error;
 mod forecaster;
 mod init;
+#[cfg(feature = "interop")]
+pub mod interop;
 pub mod layers;
 pub mod networks;
 mod objective;

@@ -88,7 +88,7 @@ impl GruLayer {
         let [batch, _, inputs] = x.dims();
         let [hidden, _] = self.hidden_weight.dims();
         let device = x.device();
-        let before = before.unwrap_or_else(|| Tensor::zeros([batch, hidden], &device));
+        let before = before.unwrap_or_else(|| Tensor::zeros([batch, hidden], (&device, x.dtype())));
         let (input_weight, hidden_weight) = (self.input_weight.val(), self.hidden_weight.val());
         let (bias, new_bias) = (self.bias.val(), self.new_bias.val());
         if ops::covers(&device, x.dtype()) {

@@ -2,16 +2,21 @@
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor, TensorData};
+use support::numbers;
 use tapeloom_core::{Scaler, Timestamp, WindowSpec};
 use tapeloom_model::{
     Error, Forecaster, ForecasterSpec, LinearConfig, LstmAttentionConfig, ModelConfig, Network, Objective, Pass,
-    Predict, Predictor, Result, TransformerConfig, encode_weights, load_weights,
+    Predict, Predictor, RecurrentNetworkConfig, Result, TcnConfig, TransformerConfig, encode_weights, load_weights,
 };
+
+mod fused;
+mod parity;
+mod support;
 
 const STEPS: usize = 4;
 const FEATURES: usize = 3;
 
-fn models() -> [ModelConfig; 3] {
+fn models() -> [ModelConfig; 6] {
     [
         ModelConfig::LstmAttention(LstmAttentionConfig {
             hidden_size: 6,
@@ -26,6 +31,9 @@ fn models() -> [ModelConfig; 3] {
             dropout: 0.3,
             attention_heads: 3,
         }),
+        ModelConfig::Lstm(RecurrentNetworkConfig { hidden_size: 5, num_layers: 2, dropout: 0.3 }),
+        ModelConfig::Gru(RecurrentNetworkConfig { hidden_size: 5, num_layers: 2, dropout: 0.3 }),
+        ModelConfig::Tcn(TcnConfig { hidden_size: 5, num_layers: 2, kernel_size: 2, dropout: 0.3 }),
         ModelConfig::Linear(LinearConfig::default()),
     ]
 }
@@ -47,10 +55,6 @@ fn windows(n: usize) -> Vec<f32> {
 fn tensor(values: &[f32], device: &Device) -> Tensor<3> {
     let n = values.len() / (STEPS * FEATURES);
     Tensor::from_data(TensorData::new(values.to_vec(), [n, STEPS, FEATURES]), device)
-}
-
-fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.into_data().try_to_vec().expect("f32")
 }
 
 #[test]
@@ -180,7 +184,7 @@ fn saved_weights_give_the_same_numbers() -> Result<()> {
 #[test]
 fn weights_of_another_shape_are_refused() -> Result<()> {
     let device = Device::flex();
-    let [model, other, _] = models();
+    let [model, other, ..] = models();
     let network = Forecaster::new(&spec(model, Objective::Mse), 1, &device)?;
     let weights = encode_weights(&network)?;
     let other = Forecaster::new(&spec(other, Objective::Mse), 1, &device)?;

@@ -85,15 +85,24 @@ DEVICE float reciprocal(float x) {
 }
 DEVICE float exp_fast(float x) { return exp2_fast(x * 1.4426950408889634f); }
 
-DEVICE float tanh_exact(float x) {
-    // Far from zero through the exponential; near zero that form cancels, so an odd polynomial takes over.
-    float far = fmaf(-2.0f, reciprocal(exp2_fast(x * 2.8853900817779268f) + 1.0f), 1.0f);
+// tanh(x), given 1 / (exp(2 x) + 1): far from zero through that; near zero that form cancels, so an odd polynomial takes over.
+DEVICE float tanh_from(float x, float r) {
     float s = x * x;
     float p = fmaf(fmaf(fmaf(fmaf(-0.00564830750f, s, 0.02058981732f), s, -0.05372512341f), s, 0.13331274688f), s, -0.33333274722f);
-    float near = fmaf(p * s, x, x);
+    float near = fmaf(p * s, x, x), far = fmaf(-2.0f, r, 1.0f);
     return fabsf(x) < 0.6f ? near : far;
 }
+DEVICE float tanh_exact(float x) { return tanh_from(x, reciprocal(exp2_fast(x * 2.8853900817779268f) + 1.0f)); }
 DEVICE float sigmoid_exact(float x) { return reciprocal(1.0f + exp2_fast(x * -1.4426950408889634f)); }
+
+// Reciprocals of two numbers from 1 up to 2^61 for the price of one, since that unit is the scarce one.
+DEVICE void reciprocals(float a, float b, float& ra, float& rb) {
+    float r = reciprocal(a * b);
+    ra = r * b;
+    rb = r * a;
+}
+// 1 + exp(scale * x / log2 e), bounded so that a product of two stays finite.
+DEVICE float one_plus_exp(float x, float scale) { return 1.0f + exp2_fast(fminf(x * scale, 60.0f)); }
 
 #if ACT_BF16
 // The hardware's tanh is right to about 2^-11, four times finer than the bfloat16 it is stored in.
@@ -107,6 +116,35 @@ DEVICE float sigmoid_act(float x) { return fmaf(0.5f, tanh_act(0.5f * x), 0.5f);
 DEVICE float tanh_act(float x) { return tanh_exact(x); }
 DEVICE float sigmoid_act(float x) { return sigmoid_exact(x); }
 #endif
+DEVICE void sigmoid_pair(float& a, float& b) {
+#if ACT_BF16
+    a = sigmoid_act(a);
+    b = sigmoid_act(b);
+#else
+    reciprocals(one_plus_exp(a, -1.4426950408889634f), one_plus_exp(b, -1.4426950408889634f), a, b);
+#endif
+}
+DEVICE void sigmoid_tanh_pair(float& a, float& b) {
+#if ACT_BF16
+    a = sigmoid_act(a);
+    b = tanh_act(b);
+#else
+    float r;
+    reciprocals(one_plus_exp(a, -1.4426950408889634f), one_plus_exp(b, 2.8853900817779268f), a, r);
+    b = tanh_from(b, r);
+#endif
+}
+DEVICE void tanh_pair(float a, float b, float& ta, float& tb) {
+#if ACT_BF16
+    ta = tanh_act(a);
+    tb = tanh_act(b);
+#else
+    float ra, rb;
+    reciprocals(one_plus_exp(a, 2.8853900817779268f), one_plus_exp(b, 2.8853900817779268f), ra, rb);
+    ta = tanh_from(a, ra);
+    tb = tanh_from(b, rb);
+#endif
+}
 
 // ------------------------------------------------------------------------------------------------ tensor cores
 
@@ -131,6 +169,50 @@ DEVICE void mma_act(float (&d)[4], const u32 (&a)[4], u32 b0, u32 b1) {
     mma_bf16(d, a, b0, b1);
 #else
     mma_tf32(d, a, b0, b1);
+#endif
+}
+
+DEVICE void mma_f16(float (&d)[4], const u32 (&a)[4], u32 b0, u32 b1) {
+    asm volatile(
+        "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
+// Recurrences multiply 16-bit operands in both modes. In float mode these are half precision numbers, which have
+// exactly tf32's 10 fraction bits; what they lack is range, so values are scaled by powers of two (see each use), and the
+// product is as good as a tf32 one at half the registers, traffic and time.
+DEVICE u32 pack_f16(float low, float high) {
+    u32 r;
+    asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(high), "f"(low));
+    return r;
+}
+#if ACT_BF16
+#define WEIGHT_SCALE 1.0f
+#define STATE_SCALE 1.0f
+#else
+#define WEIGHT_SCALE 256.0f    // weights up to 255, full precision down to 2.4e-7
+#define STATE_SCALE 1024.0f    // hidden states up to 63 (a step's own are below 1), full precision down to 6e-8
+#endif
+DEVICE u32 pack_half(float low, float high) {
+#if ACT_BF16
+    return pack_bf16(low, high);
+#else
+    return pack_f16(low, high);
+#endif
+}
+DEVICE float within_half(float x) {
+#if ACT_BF16
+    return x;
+#else
+    return fminf(fmaxf(x, -65504.0f), 65504.0f);
+#endif
+}
+DEVICE void mma_half(float (&d)[4], const u32 (&a)[4], u32 b0, u32 b1) {
+#if ACT_BF16
+    mma_bf16(d, a, b0, b1);
+#else
+    mma_f16(d, a, b0, b1);
 #endif
 }
 
@@ -185,12 +267,16 @@ DEVICE void store_async(u32 address, u32 barrier, u32 a, u32 b, u32 c, u32 d) {
                  "r"(barrier), "r"(a), "r"(b), "r"(c), "r"(d)
                  : "memory");
 }
-DEVICE void store_async(u32 address, u32 barrier, float a, float b) {
-    asm volatile("st.async.weak.shared::cluster.mbarrier::complete_tx::bytes.v2.f32 [%0], {%2,%3}, [%1];" ::"r"(address),
-                 "r"(barrier), "f"(a), "f"(b)
+DEVICE void store_async(u32 address, u32 barrier, u32 a, u32 b) {
+    asm volatile("st.async.weak.shared::cluster.mbarrier::complete_tx::bytes.v2.b32 [%0], {%2,%3}, [%1];" ::"r"(address),
+                 "r"(barrier), "r"(a), "r"(b)
                  : "memory");
 }
-DEVICE void named_barrier(int id, int threads) { asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(threads) : "memory"); }
+
+// 16 bytes from memory into shared memory, without passing through registers.
+DEVICE void copy_async(u32 address, const void* p) { asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(address), "l"(p) : "memory"); }
+DEVICE void copy_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+DEVICE void copy_wait() { asm volatile("cp.async.wait_group 0;" ::: "memory"); }
 
 // ------------------------------------------------------------------------------------------------- random masks
 

@@ -54,6 +54,12 @@
 #ifndef COLSUM
 #define COLSUM 0
 #endif
+#ifndef AHEAD
+#define AHEAD 2  // tiles of depth on their way in registers
+#endif
+#ifndef RESIDENT
+#define RESIDENT 1  // blocks of one multiprocessor: limits the registers
+#endif
 
 template <bool B> struct Stored { typedef float type; };
 template <> struct Stored<true> { typedef bf16 type; };
@@ -107,6 +113,8 @@ template <typename T, int N> DEVICE void read(Raw<T, N>& r, const T* p, int vali
         }
     }
 }
+// The same without any check.
+template <typename T, int N> DEVICE void read_whole(Raw<T, N>& r, const T* p) { read(r, p, N, true); }
 template <typename T, int N> DEVICE float element(const Raw<T, N>& r, int i) {
     if constexpr (sizeof(T) == 4)
         return __uint_as_float(r.w[i]);
@@ -128,6 +136,12 @@ template <typename T, int ROWS> struct DirectTile {
     Raw<T, CHUNK> raw[4];
     DEVICE void load(const T* p, i64 pitch, int row0, int rows, int k0, int k_end, bool wide, int thread) {
         int k = k0 + thread % 4 * CHUNK;
+        if (wide && row0 + ROWS <= rows && k0 + TILE_K <= k_end) {
+            const T* q = p + (row0 + thread / 4) * pitch + k;
+#pragma unroll
+            for (int i = 0; i < 4; i++) read_whole(raw[i], q + i * (ROWS / 4) * pitch);
+            return;
+        }
 #pragma unroll
         for (int i = 0; i < 4; i++) {
             int row = row0 + i * (ROWS / 4) + thread / 4;
@@ -156,6 +170,12 @@ template <typename T, int ROWS> struct TransposedTile {
     Raw<T, 4> raw[CHUNK];
     DEVICE void load(const T* p, i64 pitch, int row0, int rows, int k0, int k_end, bool wide, int thread) {
         int row = row0 + thread % (ROWS / 4) * 4, k = k0 + thread / (ROWS / 4) * CHUNK;
+        if (wide && row0 + ROWS <= rows && k0 + TILE_K <= k_end) {
+            const T* q = p + k * pitch + row;
+#pragma unroll
+            for (int e = 0; e < CHUNK; e++) read_whole(raw[e], q + e * pitch);
+            return;
+        }
 #pragma unroll
         for (int e = 0; e < CHUNK; e++) read(raw[e], p + (k + e) * pitch + row, k + e < k_end ? rows - row : 0, wide);
     }
@@ -245,7 +265,7 @@ DEVICE float activate(float x) {
 #endif
 }
 
-extern "C" __global__ void __launch_bounds__(256, 2) gemm(const TA* a, const TB* b, TC* c
+extern "C" __global__ void __launch_bounds__(256, RESIDENT) gemm(const TA* a, const TB* b, TC* c
 #if BIAS
                                                           , const float* bias
 #endif
@@ -280,13 +300,13 @@ extern "C" __global__ void __launch_bounds__(256, 2) gemm(const TA* a, const TB*
         Tile<TRANS_A, TA, TILE_M> a;
         Tile<!TRANS_B, TB, TILE_N> b;
         DEVICE Carried() {}
-    } carried;
+    } carried[AHEAD];
 #if SHIFT_T
     const int steps = (int)info.steps;
     int first = k_begin + thread / (TILE_M / 4) * CHUNK;
     int sequence = first / steps, step = first % steps;
 #endif
-    auto load = [&](int i) {
+    auto load = [&](int i, Carried& carried) {
         int k0 = k_begin + i * TILE_K;
         if (carries_a) {
 #if SHIFT_T
@@ -304,7 +324,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) gemm(const TA* a, const TB*
 #if COLSUM
     float sums[4] = {};
 #endif
-    auto store = [&](int i) {
+    auto store = [&](int i, const Carried& carried) {
         unsigned char* tile = tiles[i % 2];
         if (carries_a) {
             carried.a.store(tile, thread);
@@ -321,26 +341,30 @@ extern "C" __global__ void __launch_bounds__(256, 2) gemm(const TA* a, const TB*
     for (int i = 0; i < WARP_N / 2; i++) d[i] = 0.0f;
     const u32 a_at = shared_address(tiles) + (TILE_M == 128 ? group * (64 / 8 * 144) : 0);
     const u32 b_at = shared_address(tiles) + BYTES(TILE_M) + (TILE_M == 128 ? 0 : group * (WARP_N / 8 * 144));
-    if (count > 0) {
-        load(0);
-        store(0);
-        if (count > 1) load(1);
-    }
-    for (int i = 0; i < count; i++) {
-        // The products read shared memory through another path than the stores above: order the two, then meet.
-        asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
-        __syncthreads();
-        asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
-        const u32 offset = i % 2 * (u32)sizeof(tiles[0]);
 #pragma unroll
-        for (int k = 0; k < 2; k++)
-            product(d, describe(a_at + offset + k * 2 * LEAD(TILE_M), LEAD(TILE_M)), describe(b_at + offset + k * 2 * LEAD(TILE_N), LEAD(TILE_N)));
-        asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
-        // While the tensor cores work: the next tile from registers to the other buffer, the one after into registers.
-        if (i + 1 < count) store(i + 1);
-        if (i + 2 < count) load(i + 2);
-        asm volatile("wgmma.wait_group.sync.aligned 0;" ::: "memory");
-    }
+    for (int i = 0; i < AHEAD; i++)
+        if (i < count) load(i, carried[i]);
+    if (count > 0) store(0, carried[0]);
+    if (count > AHEAD) load(AHEAD, carried[0]);
+    for (int base = 0; base < count; base += AHEAD)
+#pragma unroll
+        for (int u = 0; u < AHEAD; u++) {  // so that the carried tiles are named at compile time
+            const int i = base + u;
+            if (i >= count) break;
+            // The products read shared memory through another path than the stores did: order the two, then meet.
+            asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+            __syncthreads();
+            asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
+            const u32 offset = i % 2 * (u32)sizeof(tiles[0]);
+#pragma unroll
+            for (int k = 0; k < 2; k++)
+                product(d, describe(a_at + offset + k * 2 * LEAD(TILE_M), LEAD(TILE_M)), describe(b_at + offset + k * 2 * LEAD(TILE_N), LEAD(TILE_N)));
+            asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
+            // While the tensor cores work: the next tile from registers to the other buffer, and a later one into registers.
+            if (i + 1 < count) store(i + 1, carried[(u + 1) % AHEAD]);
+            if (i + 1 + AHEAD < count) load(i + 1 + AHEAD, carried[(u + 1) % AHEAD]);
+            asm volatile("wgmma.wait_group.sync.aligned 0;" ::: "memory");
+        }
 
     // Results: register 4 j + 2 half + e of a thread is row lane / 4 + 8 half, column 8 j + 2 (lane % 4) + e. Neighbouring
     // lanes swap halves of two j, so that each writes 4 columns in a row and the four lanes of a row fill whole sectors.

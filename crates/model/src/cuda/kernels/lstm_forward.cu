@@ -7,41 +7,38 @@
 // leaves its thread. The new hidden state goes to every block of the cluster by st.async, whose bytes complete the
 // barrier that the next step waits for: data and signal are one message and no cluster-wide barrier is needed in the loop.
 //
-// Two buffers are enough: a block sends step s only after it has every slice of step s - 1, and each of those was sent after
-// its sender had read step s - 2, whose buffer step s overwrites.
+// Two buffers of hidden states are enough: a block sends step s only after it has every slice of step s - 1, and each of
+// those was sent after its sender had read step s - 2, whose buffer step s overwrites. By the same argument, once a
+// block has all slices of step s - 1, everything its own warps wrote to shared memory before sending them is visible. That
+// carries the traffic with memory: a ring of three stages holds pre-activations (copied in two steps ahead), which the cells
+// replace in place by the gates; these leave for memory, in whole 16-byte pieces, one step later.
 //
-// Macros: H (a multiple of 32 up to 256), ACT_BF16.
-//   H        CLUSTER   threads (bf16)   threads (tf32)
-//   32       1         128              128
-//   64       1         256              256
-//   96, 128  H / 32    128              128
-//   160..256 H / 32    128              256
-// Grid: (CLUSTER * ceil(B / 8), 1, 1).
+// Macros: H (a multiple of 32 up to 256), ACT_BF16; CLUSTER may be set to another divisor with UNITS a multiple of 8.
+//   H         CLUSTER  threads        H    CLUSTER  threads
+//   32, 64    1        4 * H          192  3        256
+//   96..160   H / 32   128            224  7        128
+//                                     256  4        256
+// In short: threads = 4 * H / CLUSTER. Grid: (CLUSTER * ceil(B / 8), 1, 1).
 
 #ifndef CLUSTER
 #if H <= 64
 #define CLUSTER 1
+#elif H == 256 || H == 192
+#define CLUSTER (H / 64)
 #else
 #define CLUSTER (H / 32)
 #endif
 #endif
-// Depth is split over two warps where one warp's weights would not fit its registers.
-#ifndef KSPLIT
-#if !ACT_BF16 && H > 128
-#define KSPLIT 2
-#else
-#define KSPLIT 1
-#endif
-#endif
 #define UNITS (H / CLUSTER)
-#define GROUPS (UNITS / 8)
-#define THREADS (32 * GROUPS * KSPLIT)
+#define WARPS (UNITS / 8)
+#define THREADS (32 * WARPS)
 #define ROWS 8
-#define KSTEPS (H * (int)sizeof(OP) / 32 / KSPLIT)  // 32-byte depth steps of one warp
-#define CHAINS (KSTEPS >= 8 ? 4 / KSPLIT : 2)         // independent sums, since one product's latency exceeds its cost
-#define CELLS (2 / KSPLIT)                            // cells of one thread
-#define STRIDE (H * (int)sizeof(OP) + 16)             // bytes; 16 more than whole banks keep ldmatrix free of conflicts
-#define SLICE (8 * (int)sizeof(OP))                   // bytes of one warp's units in one row
+#define KSTEPS (H / 16)
+#define CHAINS (KSTEPS >= 8 ? 4 : 2)              // independent sums, since one product's latency exceeds its cost
+#define STRIDE (H * 2 + 16)                       // bytes; 16 more than whole banks keep ldmatrix free of conflicts
+#define PITCH (UNITS * (int)sizeof(ACT) + 16)     // bytes of one row of cells or outputs in a stage
+#define GATE_PITCH (4 * UNITS * (int)sizeof(ACT) + 16)
+#define PIECES (UNITS * (int)sizeof(ACT) / 16)    // 16-byte pieces of one row and gate
 
 struct Info {
     i64 batch, steps;
@@ -51,35 +48,59 @@ struct Info {
     i64 last;        // write h_last and c_last
 };
 
-// One register of the 16-row operand: gate column `column`, depth from `k`.
-DEVICE u32 weight(const float* w, int k, int column) {
-#if ACT_BF16
-    const float* p = w + (i64)(2 * k) * (4 * H) + column;
-    return pack_bf16(p[0], p[4 * H]);
-#else
-    return to_tf32(w[(i64)k * (4 * H) + column]);
-#endif
-}
-
 extern "C" __global__ void __cluster_dims__(CLUSTER, 1, 1) __launch_bounds__(THREADS, 1)
     lstm_forward(const ACT* pre, ACT* gates, const float* w_hh, const float* h0, const float* c0, ACT* y, ACT* cells,
                  float* h_last, float* c_last, const __grid_constant__ Info info) {
     __shared__ __align__(16) unsigned char hidden[2][ROWS * STRIDE];
-    __shared__ __align__(8) u64 barriers[2];
-#if KSPLIT == 2
-    __shared__ float4 partial[GROUPS * 2 * 32];
-#endif
+    __shared__ __align__(16) unsigned char stage[3][ROWS * GATE_PITCH];
+    __shared__ __align__(16) unsigned char result[3][2][ROWS * PITCH];  // y, cells
 #if CLUSTER > 1
-    __shared__ __align__(16) unsigned char outgoing[GROUPS * KSPLIT][ROWS / KSPLIT * SLICE];
+    __shared__ __align__(16) unsigned char outgoing[WARPS][ROWS * 16];
 #endif
+    __shared__ __align__(8) u64 barriers[2];
     const int steps = (int)info.steps, batch = (int)info.batch;
     const int thread = threadIdx.x, lane = thread % 32, warp = thread / 32;
-    const int group = warp / KSPLIT, part = warp % KSPLIT;
     const int g = lane / 4, tg = lane % 4;
     const int rank = CLUSTER > 1 ? (int)cluster_rank() : 0;
-    const int unit = rank * UNITS + group * 8 + g;
+    const int local = warp * 8 + g, unit = rank * UNITS + local;
     const int row0 = (int)(blockIdx.x / CLUSTER) * ROWS;
     const u32 hidden_at = shared_address(hidden), barrier_at = shared_address(barriers);
+
+    // Traffic with memory: this thread's pieces of a step's gates, and its piece of y or the cells.
+    constexpr int gate_pieces = ROWS * 4 * PIECES / THREADS, sides = 2 * ROWS * PIECES;
+    static_assert(gate_pieces * THREADS == ROWS * 4 * PIECES && sides <= THREADS, "pieces do not fit the threads");
+    u32 piece_at[gate_pieces];      // in the stage
+    i64 piece_memory[gate_pieces];  // in memory, at step 0
+    bool piece_live[gate_pieces];
+#pragma unroll
+    for (int i = 0; i < gate_pieces; i++) {
+        int n = thread + i * THREADS, row = n / (4 * PIECES), column = n % (4 * PIECES);
+        piece_live[i] = row0 + row < batch;
+        piece_at[i] = row * GATE_PITCH + column * 16;
+        piece_memory[i] = (i64)(row0 + row) * steps * (4 * H) + column / PIECES * H + rank * UNITS + column % PIECES * (16 / (int)sizeof(ACT));
+    }
+    const int side_row = thread / PIECES % ROWS, side = thread / (ROWS * PIECES);
+    const bool side_live = thread < sides && row0 + side_row < batch && (side == 0 || info.save);
+    const u32 side_at = side_row * PITCH + thread % PIECES * 16;
+    ACT* side_to = (side == 0 ? y : cells) + (i64)(row0 + side_row) * steps * H + rank * UNITS + thread % PIECES * (16 / (int)sizeof(ACT));
+    auto time_of = [&](int s) { return info.reverse ? steps - 1 - s : s; };
+    auto copy_in = [&](int s) {
+#pragma unroll
+        for (int i = 0; i < gate_pieces; i++)
+            if (piece_live[i]) copy_async(shared_address(stage[s % 3]) + piece_at[i], pre + piece_memory[i] + (i64)time_of(s) * (4 * H));
+        copy_commit();
+    };
+    auto copy_out = [&](int s) {
+        const int t = time_of(s);
+        if (info.save)
+#pragma unroll
+            for (int i = 0; i < gate_pieces; i++)
+                if (piece_live[i])
+                    *reinterpret_cast<uint4*>(gates + piece_memory[i] + (i64)t * (4 * H)) = *reinterpret_cast<const uint4*>(stage[s % 3] + piece_at[i]);
+        if (side_live) *reinterpret_cast<uint4*>(side_to + (i64)t * H) = *reinterpret_cast<const uint4*>(result[s % 3][side] + side_at);
+    };
+    copy_in(0);
+    if (steps > 1) copy_in(1);
 
     u32 w[2][KSTEPS][4];
 #pragma unroll
@@ -87,80 +108,62 @@ extern "C" __global__ void __cluster_dims__(CLUSTER, 1, 1) __launch_bounds__(THR
 #pragma unroll
         for (int m = 0; m < 2; m++)
 #pragma unroll
-            for (int r = 0; r < 4; r++)
-                w[m][k][r] = weight(w_hh, (part * KSTEPS + k) * 8 + (r / 2) * 4 + tg, (2 * m + r % 2) * H + unit);
+            for (int r = 0; r < 4; r++) {
+                const float* p = w_hh + (i64)(k * 16 + r / 2 * 8 + tg * 2) * (4 * H) + (2 * m + r % 2) * H + unit;
+                w[m][k][r] = pack_half(within_half(p[0] * WEIGHT_SCALE), within_half(p[4 * H] * WEIGHT_SCALE));
+            }
 
-    // Cells of this thread: unit `unit`, rows 2 tg and 2 tg + 1, or the one whose parity is `part`.
-    float c[CELLS];
-    i64 at[CELLS];  // first element of the row's sequence, in units of H
-    bool live[CELLS];
+    // Cells of this thread: unit `unit`, rows 2 tg and 2 tg + 1.
+    float c[2];
 #pragma unroll
-    for (int i = 0; i < CELLS; i++) {
-        int row = row0 + 2 * tg + (KSPLIT == 2 ? part : i);
-        live[i] = row < batch;
-        at[i] = (i64)row * steps;
-        c[i] = info.has_state && live[i] ? c0[(i64)row * H + unit] : 0.0f;
-    }
-    if (info.has_state) {
-        OP* h = reinterpret_cast<OP*>(hidden[0]);
-        for (int i = thread; i < ROWS * H; i += THREADS) {
-            int row = i / H, u = i % H;
-            float v = row0 + row < batch ? h0[(i64)(row0 + row) * H + u] : 0.0f;
-            h[row * (STRIDE / (int)sizeof(OP)) + u] = to_operand(v);
+    for (int i = 0; i < 2; i++) c[i] = info.has_state && row0 + 2 * tg + i < batch ? c0[(i64)(row0 + 2 * tg + i) * H + unit] : 0.0f;
+    if (info.has_state)
+        for (int i = thread; i < ROWS * H / 2; i += THREADS) {
+            int row = i / (H / 2), u = i % (H / 2) * 2;
+            float2 v = row0 + row < batch ? *reinterpret_cast<const float2*>(h0 + (i64)(row0 + row) * H + u) : make_float2(0.0f, 0.0f);
+            *reinterpret_cast<u32*>(hidden[0] + row * STRIDE + u * 2) = pack_half(within_half(v.x * STATE_SCALE), within_half(v.y * STATE_SCALE));
         }
-    }
+    copy_wait();
 #if CLUSTER > 1
     if (thread == 0) {
         barrier_init(barrier_at, 1);
         barrier_init(barrier_at + 8, 1);
         barrier_init_fence();
-        barrier_expect(barrier_at, ROWS * H * sizeof(OP));
-        barrier_expect(barrier_at + 8, ROWS * H * sizeof(OP));
+        barrier_expect(barrier_at, ROWS * H * 2);
+        barrier_expect(barrier_at + 8, ROWS * H * 2);
     }
     cluster_sync();
-    // This lane's share of the sends: 16-byte chunks of the warp's slice, each to every block.
-    constexpr int chunks = ROWS / KSPLIT * SLICE / 16, sends = chunks * CLUSTER, per_lane = (sends + 31) / 32;
-    u32 send_to[per_lane], send_barrier[per_lane], send_from[per_lane];
+    // This lane's share of the sends: a row of the warp's 8 units, 16 bytes, to one block.
+    constexpr int sends = ROWS * CLUSTER, per_lane = (sends + 31) / 32;
+    u32 send_to[per_lane], send_barrier[per_lane];
 #pragma unroll
     for (int i = 0; i < per_lane; i++) {
-        int n = lane + 32 * i, chunk = n % chunks, to = n / chunks;
-        int row = chunk / (SLICE / 16), offset = chunk % (SLICE / 16) * 16;
-        int target = KSPLIT == 2 ? 2 * row + part : row;
-        send_from[i] = row * SLICE + offset;
-        send_to[i] = n < sends ? map_shared(hidden_at + target * STRIDE + (rank * UNITS + group * 8) * (int)sizeof(OP) + offset, to) : 0;
-        send_barrier[i] = n < sends ? map_shared(barrier_at, to) : 0;
+        int n = lane + 32 * i;
+        send_to[i] = n < sends ? map_shared(hidden_at + n % ROWS * STRIDE + (rank * UNITS + warp * 8) * 2, n / ROWS) : 0;
+        send_barrier[i] = n < sends ? map_shared(barrier_at, n / ROWS) : 0;
     }
 #else
     __syncthreads();
 #endif
 
-    ACT ahead[CELLS][4];
-    auto fetch = [&](int t) {
-#pragma unroll
-        for (int i = 0; i < CELLS; i++)
-#pragma unroll
-            for (int q = 0; q < 4; q++) ahead[i][q] = live[i] ? pre[(at[i] + t) * (4 * H) + q * H + unit] : cast<ACT>(0.0f);
-    };
-    fetch(info.reverse ? steps - 1 : 0);
-
     // ldmatrix: lanes 0-7 point at the rows of the first 16 bytes of depth, 8-15 of the next, and so on.
-    const u32 read_at = hidden_at + (lane % 8) * STRIDE + (lane / 8) * 16 + part * KSTEPS * 32;
+    const u32 read_at = hidden_at + lane % 8 * STRIDE + lane / 8 * 16;
     for (int s = 0; s < steps; s++) {
-        const int t = info.reverse ? steps - 1 - s : s;
-        float z[CELLS][4];
-#pragma unroll
-        for (int i = 0; i < CELLS; i++)
-#pragma unroll
-            for (int q = 0; q < 4; q++) z[i][q] = to_f32(ahead[i][q]);
-        if (s + 1 < steps) fetch(info.reverse ? t - 1 : t + 1);
-
-        if (s > 0 || info.has_state) {
 #if CLUSTER > 1
-            if (s > 0) {
-                barrier_wait(barrier_at + s % 2 * 8, (s - 1) / 2 % 2);
-                if (thread == 0) barrier_expect(barrier_at + s % 2 * 8, ROWS * H * sizeof(OP));
-            }
+        if (s > 0) {
+            barrier_wait(barrier_at + s % 2 * 8, (s - 1) / 2 % 2);
+            if (thread == 0) barrier_expect(barrier_at + s % 2 * 8, ROWS * H * 2);
+        }
 #endif
+        ACT* own_gates[2];
+        float z[2][4];
+#pragma unroll
+        for (int i = 0; i < 2; i++) {
+            own_gates[i] = reinterpret_cast<ACT*>(stage[s % 3] + (2 * tg + i) * GATE_PITCH) + local;
+#pragma unroll
+            for (int q = 0; q < 4; q++) z[i][q] = to_f32(own_gates[i][q * UNITS]);
+        }
+        if (s > 0 || info.has_state) {
             float acc[CHAINS][2][4] = {};
             const u32 from = read_at + s % 2 * (ROWS * STRIDE);
 #pragma unroll
@@ -168,83 +171,71 @@ extern "C" __global__ void __cluster_dims__(CLUSTER, 1, 1) __launch_bounds__(THR
                 u32 b[4];
                 load_matrices(b, from + k * 32);
 #pragma unroll
-                for (int m = 0; m < 2; m++) mma_act(acc[k % CHAINS][m], w[m][k], b[0], b[1]);
+                for (int m = 0; m < 2; m++) mma_half(acc[k % CHAINS][m], w[m][k], b[0], b[1]);
 #pragma unroll
-                for (int m = 0; m < 2; m++) mma_act(acc[(k + 1) % CHAINS][m], w[m][k + 1], b[2], b[3]);
+                for (int m = 0; m < 2; m++) mma_half(acc[(k + 1) % CHAINS][m], w[m][k + 1], b[2], b[3]);
             }
-#pragma unroll
-            for (int j = 1; j < CHAINS; j++)
-#pragma unroll
-                for (int m = 0; m < 2; m++)
-#pragma unroll
-                    for (int r = 0; r < 4; r++) acc[0][m][r] += acc[j][m][r];
-#if KSPLIT == 2
-            // The two depth halves meet: each warp hands over the row it does not keep.
-            const float(&a)[2][4] = acc[0];
-            float4 give = part ? make_float4(a[0][0], a[0][2], a[1][0], a[1][2]) : make_float4(a[0][1], a[0][3], a[1][1], a[1][3]);
-            partial[(group * 2 + part) * 32 + lane] = give;
-            named_barrier(1 + group, 64);
-            float4 other = partial[(group * 2 + 1 - part) * 32 + lane];
-            z[0][0] += (part ? a[0][1] : a[0][0]) + other.x;
-            z[0][1] += (part ? a[0][3] : a[0][2]) + other.y;
-            z[0][2] += (part ? a[1][1] : a[1][0]) + other.z;
-            z[0][3] += (part ? a[1][3] : a[1][2]) + other.w;
-#else
 #pragma unroll
             for (int i = 0; i < 2; i++)
 #pragma unroll
-                for (int q = 0; q < 4; q++) z[i][q] += acc[0][q / 2][q % 2 * 2 + i];
-#endif
+                for (int q = 0; q < 4; q++) {
+                    float sum = acc[0][q / 2][q % 2 * 2 + i] + acc[1][q / 2][q % 2 * 2 + i];
+                    if (CHAINS == 4) sum += acc[CHAINS - 2][q / 2][q % 2 * 2 + i] + acc[CHAINS - 1][q / 2][q % 2 * 2 + i];
+                    z[i][q] = fmaf(sum, 1.0f / (WEIGHT_SCALE * STATE_SCALE), z[i][q]);
+                }
         }
-
-        float h[CELLS];
+        float h[2], tanh_c[2];
 #pragma unroll
-        for (int i = 0; i < CELLS; i++) {
-            z[i][0] = sigmoid_act(z[i][0]);
-            z[i][1] = sigmoid_act(z[i][1]);
-            z[i][2] = tanh_act(z[i][2]);
-            z[i][3] = sigmoid_act(z[i][3]);
+        for (int i = 0; i < 2; i++) {
+            sigmoid_pair(z[i][0], z[i][1]);
+            sigmoid_tanh_pair(z[i][3], z[i][2]);
             c[i] = fmaf(z[i][1], c[i], z[i][0] * z[i][2]);
-            h[i] = z[i][3] * tanh_act(c[i]);
         }
-        // Send first, store to memory afterwards: the other blocks are waiting.
-        if (s + 1 < steps) {
-#if CLUSTER > 1
-            OP* out = reinterpret_cast<OP*>(outgoing[warp]);
+        tanh_pair(c[0], c[1], tanh_c[0], tanh_c[1]);
+        const bool more = s + 1 < steps;
 #pragma unroll
-            for (int i = 0; i < CELLS; i++) out[(KSPLIT == 2 ? tg : 2 * tg + i) * 8 + g] = to_operand(h[i]);
-            __syncwarp();
+        for (int i = 0; i < 2; i++) {
+            h[i] = z[i][3] * tanh_c[i];
+            unsigned short half = (unsigned short)pack_half(h[i] * STATE_SCALE, 0.0f);
+#if CLUSTER > 1
+            *reinterpret_cast<unsigned short*>(outgoing[warp] + (2 * tg + i) * 16 + g * 2) = half;
+#else
+            *reinterpret_cast<unsigned short*>(hidden[(s + 1) % 2] + (2 * tg + i) * STRIDE + unit * 2) = half;
+#endif
+            // What memory is to get, before the send: other warps will read it here after the next wait.
+            reinterpret_cast<ACT*>(result[s % 3][0] + (2 * tg + i) * PITCH)[local] = cast<ACT>(h[i]);
+            if (info.save) {
+                reinterpret_cast<ACT*>(result[s % 3][1] + (2 * tg + i) * PITCH)[local] = cast<ACT>(c[i]);
+#pragma unroll
+                for (int q = 0; q < 4; q++) own_gates[i][q * UNITS] = cast<ACT>(z[i][q]);
+            }
+        }
+        copy_wait();
+#if CLUSTER > 1
+        __syncwarp();
+        if (more)
 #pragma unroll
             for (int i = 0; i < per_lane; i++)
                 if (lane + 32 * i < sends) {
-                    uint4 v = *reinterpret_cast<const uint4*>(outgoing[warp] + send_from[i]);
+                    uint4 v = *reinterpret_cast<const uint4*>(outgoing[warp] + (lane + 32 * i) % ROWS * 16);
                     store_async(send_to[i] + (s + 1) % 2 * (ROWS * STRIDE), send_barrier[i] + (s + 1) % 2 * 8, v.x, v.y, v.z, v.w);
                 }
-            __syncwarp();
+        __syncwarp();
 #else
-            OP* out = reinterpret_cast<OP*>(hidden[(s + 1) % 2]);
-#pragma unroll
-            for (int i = 0; i < CELLS; i++)
-                out[(2 * tg + i) * (STRIDE / (int)sizeof(OP)) + unit] = to_operand(h[i]);
-            __syncthreads();
+        __syncthreads();
 #endif
-        }
+        if (s > 0) copy_out(s - 1);
+        if (s + 2 < steps) copy_in(s + 2);
+        if (!more && info.last)
 #pragma unroll
-        for (int i = 0; i < CELLS; i++) {
-            if (!live[i]) continue;
-            y[(at[i] + t) * H + unit] = cast<ACT>(h[i]);
-            if (info.save) {
-                cells[(at[i] + t) * H + unit] = cast<ACT>(c[i]);
-#pragma unroll
-                for (int q = 0; q < 4; q++) gates[(at[i] + t) * (4 * H) + q * H + unit] = cast<ACT>(z[i][q]);
-            }
-            if (s + 1 == steps && info.last) {
-                i64 row = row0 + 2 * tg + (KSPLIT == 2 ? part : i);
-                h_last[row * H + unit] = h[i];
-                c_last[row * H + unit] = c[i];
-            }
-        }
+            for (int i = 0; i < 2; i++)
+                if (row0 + 2 * tg + i < batch) {
+                    h_last[(i64)(row0 + 2 * tg + i) * H + unit] = h[i];
+                    c_last[(i64)(row0 + 2 * tg + i) * H + unit] = c[i];
+                }
     }
+    __syncthreads();
+    copy_out(steps - 1);
 #if CLUSTER > 1
     cluster_sync();  // no block may leave while another can still write into it
 #endif
