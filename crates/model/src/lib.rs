@@ -39,6 +39,8 @@ mod config;
 #[cfg(feature = "flex")]
 #[expect(unsafe_code, reason = "vector instructions and the GEMM library's raw pointers; each block says why it is sound")]
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod error;
 mod forecaster;
 mod init;
@@ -50,6 +52,9 @@ mod objective;
 mod ops;
 mod pass;
 mod predict;
+#[cfg(feature = "flex")]
+mod stream;
+mod update;
 
 pub use burn;
 pub use config::{
@@ -60,4 +65,7 @@ pub use forecaster::{Forecaster, ForecasterSpec, Network};
 pub use init::Init;
 pub use objective::Objective;
 pub use pass::Pass;
+#[cfg(feature = "flex")]
+pub use stream::Stream;
+pub use update::{AdamW, sum_of_squares};
 pub use predict::{Predict, Predictor, encode_weights, load_weights};

@@ -17,11 +17,6 @@ pub(crate) fn norm<M: Module>(module: &M, gradients: &GradientsParams) -> Result
     Ok(sum.into_iter().map(f64::from).sum::<f64>().sqrt())
 }
 
-/// Multiplies every gradient by `factor`.
-pub(crate) fn scale<M: Module>(module: &M, gradients: &mut GradientsParams, factor: f64) {
-    module.visit(&mut Scale { gradients, factor });
-}
-
 /// Adds `more` to `sum`.
 pub(crate) fn add<M: Module>(module: &M, sum: &mut GradientsParams, mut more: GradientsParams) {
     module.visit(&mut Add { sum, more: &mut more });
@@ -52,20 +47,7 @@ struct Squares<'a> {
 
 impl ModuleVisitor for Squares<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.sums.extend(self.gradients.get::<D>(param.id).map(|gradient| gradient.square().sum()));
-    }
-}
-
-struct Scale<'a> {
-    gradients: &'a mut GradientsParams,
-    factor: f64,
-}
-
-impl ModuleVisitor for Scale<'_> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if let Some(gradient) = self.gradients.remove::<D>(param.id) {
-            self.gradients.register(param.id, gradient * self.factor);
-        }
+        self.sums.extend(self.gradients.get::<D>(param.id).map(|gradient| tapeloom_model::sum_of_squares(gradient)));
     }
 }
 

@@ -60,6 +60,7 @@ mod gradients;
 mod lr_finder;
 mod manifest;
 mod monitor;
+mod optimizer;
 mod order;
 mod schedule;
 mod scorecard;

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer, OptimizerRecord};
+use burn::optim::{GradientsParams, ModuleOptimizer, OptimizerRecord};
 use burn::tensor::{Bytes, Device};
 use tapeloom_core::{WindowSource, hash_words};
 use tapeloom_dist::{Collective, ReduceOp, shard_range};
@@ -9,6 +9,7 @@ use tapeloom_model::{ForecasterSpec, Network, Pass};
 
 use crate::batch::Batch;
 use crate::config::{OptimizerConfig, TrainConfig};
+use crate::optimizer::{FusedAdamW, GradientScale};
 use crate::{Error, Result, gradients};
 
 /// One network with its optimizer, and the one way to move it: a step on a global batch.
@@ -17,6 +18,7 @@ use crate::{Error, Result, gradients};
 pub struct Step<N> {
     network: N,
     optimizer: ModuleOptimizer,
+    gradient_scale: GradientScale,
     spec: ForecasterSpec,
     config: OptimizerConfig,
     batch_size: usize,
@@ -53,19 +55,14 @@ impl<N: Network> Step<N> {
         collective: Arc<dyn Collective>,
     ) -> Self {
         let plain = device.clone().without_autodiff();
-        let o = &config.optimizer;
-        let optimizer = AdamWConfig::new()
-            .with_beta_1(o.betas[0] as f32)
-            .with_beta_2(o.betas[1] as f32)
-            .with_epsilon(o.epsilon as f32)
-            .with_weight_decay(o.weight_decay as f32)
-            .init();
+        let (optimizer, gradient_scale) = FusedAdamW::new(&config.optimizer);
         Self {
             // Out of training and back in: whatever device and graph the network came from, its parameters are leaves now.
             network: network.valid().to_device(&plain).train(),
-            optimizer,
+            optimizer: optimizer.into(),
+            gradient_scale,
             spec,
-            config: o.clone(),
+            config: config.optimizer.clone(),
             batch_size: config.batch_size,
             seed: config.seed,
             device: plain.autodiff(),
@@ -87,7 +84,7 @@ impl<N: Network> Step<N> {
         learning_rate: f64,
         global_step: u64,
     ) -> Result<StepReport> {
-        let (loss, mut gradients) = self.gradients(source, ids, global_step)?;
+        let (loss, gradients) = self.gradients(source, ids, global_step)?;
         let grad_norm = gradients::norm(&self.network, &gradients)?;
         for (what, value) in [("loss", loss), ("gradient norm", grad_norm)] {
             if !value.is_finite() {
@@ -95,9 +92,7 @@ impl<N: Network> Step<N> {
             }
         }
         let limit = self.config.gradient_clip_norm;
-        if limit > 0.0 && grad_norm > limit {
-            gradients::scale(&self.network, &mut gradients, limit / grad_norm);
-        }
+        self.gradient_scale.set(if limit > 0.0 && grad_norm > limit { limit / grad_norm } else { 1.0 });
         self.network = self.optimizer.step(learning_rate, self.network.clone(), gradients);
         Ok(StepReport { loss, grad_norm, samples: ids.len() })
     }

@@ -11,8 +11,11 @@ mod pointwise;
 mod product;
 mod provider;
 mod sums;
+pub(crate) mod tick;
 
 use std::ops::Range;
+
+pub(crate) use provider::{adamw, sum_of_squares};
 
 /// Cuts `0..count` into one run for each thread.
 fn runs(count: usize) -> Vec<Range<usize>> {
@@ -44,4 +47,16 @@ fn join_runs<const N: usize>(
             scope.spawn(|_| work(run, part));
         }
     });
+}
+
+/// One step of an LSTM cell for one sequence: gate sums in, cell and hidden state updated.
+pub(crate) fn lstm_cell(sums: &mut [f32], cell: &mut [f32], hidden: &mut [f32]) {
+    let old = cell.to_vec();
+    lstm::cell_forward(sums, &old, cell, hidden);
+}
+
+/// The same of a GRU cell: sums of the input, widened to four gates, and of the state.
+pub(crate) fn gru_cell(sums: &mut [f32], products: &[f32], hidden: &mut [f32]) {
+    let old = hidden.to_vec();
+    gru::cell_forward(sums, products, &old, hidden);
 }

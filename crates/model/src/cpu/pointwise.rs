@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::math::{normal_cdf, vectorised};
-use crate::ops::AdamW;
+use crate::update::AdamW;
 
 const BLOCK: usize = 8192;
 

@@ -8,6 +8,7 @@ use burn::tensor::TensorData;
 
 use super::{attention, dropout, gru, linear, lstm, norm, pointwise};
 use crate::ops::{Attention, Dropout, DropoutAdd, Gelu, Gru, LayerNorm, Linear, Lstm, Operation};
+use crate::update::AdamW;
 
 type F = FloatTensor<Flex>;
 
@@ -33,11 +34,6 @@ fn dims<const D: usize>(tensor: &F) -> [usize; D] {
     tensor.layout().shape().dims()
 }
 
-fn last(tensor: &F) -> usize {
-    let shape = tensor.layout().shape();
-    shape[shape.num_dims() - 1]
-}
-
 fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> F {
     F::from_data(TensorData::new(values, shape))
 }
@@ -45,6 +41,25 @@ fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> F {
 /// `values` in the shape of `like`.
 fn shaped(values: Vec<f32>, like: &F) -> F {
     F::from_data(TensorData::new(values, like.layout().shape().clone()))
+}
+
+/// The row-major numbers of a tensor to write in, without a copy where nobody else holds them.
+fn owned(tensor: F) -> Vec<f32> {
+    let data = tensor.into_data();
+    data.try_into_vec().expect("an f32 tensor holds f32")
+}
+
+/// Updates parameter, first and second moment by the gradient.
+pub(crate) fn adamw(rule: &AdamW, [parameter, first, second, gradient]: [F; 4]) -> [F; 3] {
+    let shape = parameter.layout().shape().clone();
+    let mut values = [parameter, first, second].map(owned);
+    let [parameter, first, second] = values.each_mut();
+    pointwise::adamw(rule, parameter, [first, second], &Values::new(gradient));
+    values.map(|values| F::from_data(TensorData::new(values, shape.clone())))
+}
+
+pub(crate) fn sum_of_squares(x: F) -> F {
+    tensor(vec![pointwise::sum_of_squares(&Values::new(x)) as f32], [1])
 }
 
 impl Operation<Flex, 3> for Linear {

@@ -18,7 +18,11 @@ pub use conv::CausalConv;
 pub use dense::Dense;
 pub use encoder::EncoderBlock;
 pub use gru::Gru;
+#[cfg(feature = "flex")]
+pub(crate) use gru::GruLayer;
 pub use head::Head;
+#[cfg(feature = "flex")]
+pub(crate) use lstm::LstmLayer;
 pub use lstm::{Lstm, LstmState};
 pub use norm::LayerNorm;
 pub use stack::RecurrentConfig;

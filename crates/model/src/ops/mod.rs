@@ -82,15 +82,15 @@ pub(crate) struct Gelu;
 /// What is dropped: element `i` of sample `s` falls out by word `i` of the Philox stream that begins at the sample's place
 /// in the global batch. So draws depend neither on micro-batches nor on the number of ranks.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Draw {
+pub(crate) struct Draw {
     /// Names the stream.
-    pub key: u64,
+    pub(crate) key: u64,
     /// Place of the first sample in the global batch.
-    pub first_sample: u64,
+    pub(crate) first_sample: u64,
     /// Numbers in a sample.
-    pub width: usize,
+    pub(crate) width: usize,
     /// Share that is dropped, in [0, 1).
-    pub p: f64,
+    pub(crate) p: f64,
 }
 
 impl Draw {
@@ -102,30 +102,6 @@ impl Draw {
     /// What the others are multiplied by.
     pub(crate) fn scale(&self) -> f32 {
         (1.0 / (1.0 - self.p)) as f32
-    }
-}
-
-/// One update of AdamW (Loshchilov and Hutter 2019).
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct AdamW {
-    /// Step size.
-    pub learning_rate: f64,
-    /// Decay of the first and second moment.
-    pub betas: [f64; 2],
-    /// Added to the root of the second moment.
-    pub epsilon: f64,
-    /// Decoupled decay, per unit of learning rate.
-    pub weight_decay: f64,
-    /// Updates done, this one included.
-    pub time: u64,
-    /// The gradient is multiplied by it first.
-    pub gradient_scale: f64,
-}
-
-impl AdamW {
-    /// Factors that take the bias out of the moments.
-    pub(crate) fn corrections(&self) -> [f64; 2] {
-        self.betas.map(|beta| 1.0 / (1.0 - beta.powf(self.time as f64)))
     }
 }
 

@@ -6,7 +6,7 @@ use support::numbers;
 use tapeloom_core::{Scaler, Timestamp, WindowSpec};
 use tapeloom_model::{
     Error, Forecaster, ForecasterSpec, LinearConfig, LstmAttentionConfig, ModelConfig, Network, Objective, Pass,
-    Predict, Predictor, RecurrentNetworkConfig, Result, TcnConfig, TransformerConfig, encode_weights, load_weights,
+    Predict, Predictor, RecurrentNetworkConfig, Result, Stream, TcnConfig, TransformerConfig, encode_weights, load_weights,
 };
 
 mod fused;
@@ -268,5 +268,37 @@ fn class_probabilities_sum_to_one() -> Result<()> {
     let p = predictor.predict(&windows(2))?;
     assert_eq!(p.len(), 6);
     assert!(p.chunks(3).all(|row| (row.iter().sum::<f32>() - 1.0).abs() < 1e-5));
+    Ok(())
+}
+
+#[test]
+fn a_stream_says_what_the_window_says() -> Result<()> {
+    for model in models() {
+        let mut spec = spec(model, Objective::Mse);
+        spec.target_scale = vec![3.0];
+        let network = Forecaster::new(&spec, 5, &Device::flex())?;
+        let windows = windows(1);
+        let mut stream = match Stream::new(spec.clone(), &network) {
+            Ok(stream) => stream,
+            Err(error) => {
+                assert!(error.to_string().contains("carries no state"), "{error}");
+                continue;
+            }
+        };
+        let whole = Predictor::new(spec.clone(), &network, &Device::flex()).predict(&windows)?;
+        for round in 0..2 {
+            let mut last = vec![];
+            for row in windows.chunks(FEATURES) {
+                last = stream.push(row)?;
+            }
+            assert_eq!(stream.rows(), STEPS as u64);
+            assert!((last[0] - whole[0]).abs() < 1e-5, "{} round {round}: {last:?} against {whole:?}", spec.model.name());
+            stream.reset();
+        }
+        let error = stream.push(&[0.0, f32::NAN, 0.0]).expect_err("NaN");
+        assert!(error.to_string().starts_with("row feature b = NaN"), "{error}");
+        assert!(stream.push(&[0.0]).is_err());
+        assert_eq!(stream.rows(), 0);
+    }
     Ok(())
 }

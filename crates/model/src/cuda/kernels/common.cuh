@@ -134,17 +134,6 @@ DEVICE void sigmoid_tanh_pair(float& a, float& b) {
     b = tanh_from(b, r);
 #endif
 }
-DEVICE void tanh_pair(float a, float b, float& ta, float& tb) {
-#if ACT_BF16
-    ta = tanh_act(a);
-    tb = tanh_act(b);
-#else
-    float ra, rb;
-    reciprocals(one_plus_exp(a, 2.8853900817779268f), one_plus_exp(b, 2.8853900817779268f), ra, rb);
-    ta = tanh_from(a, ra);
-    tb = tanh_from(b, rb);
-#endif
-}
 
 // ------------------------------------------------------------------------------------------------ tensor cores
 
@@ -254,7 +243,7 @@ DEVICE void barrier_wait(u32 barrier, u32 parity) {
     do {
         asm volatile(
             "{\n.reg .pred p;\n"
-            "mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 p, [%1], %2;\n"
+            "mbarrier.try_wait.parity.shared::cta.b64 p, [%1], %2;\n"
             "selp.u32 %0, 1, 0, p;\n}"
             : "=r"(done)
             : "r"(barrier), "r"(parity)
@@ -275,6 +264,8 @@ DEVICE void store_async(u32 address, u32 barrier, u32 a, u32 b) {
 
 // 16 bytes from memory into shared memory, without passing through registers.
 DEVICE void copy_async(u32 address, const void* p) { asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(address), "l"(p) : "memory"); }
+// Brings the line of p into the second-level cache.
+DEVICE void prefetch(const void* p) { asm volatile("prefetch.global.L2 [%0];" ::"l"(p)); }
 DEVICE void copy_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 DEVICE void copy_wait() { asm volatile("cp.async.wait_group 0;" ::: "memory"); }
 

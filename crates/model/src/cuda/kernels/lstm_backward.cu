@@ -51,6 +51,9 @@
 #define SOURCES (CLUSTER * K_WARPS)
 #define PITCH (UNITS * (int)sizeof(ACT) + 16)
 #define GATE_PITCH (4 * UNITS * (int)sizeof(ACT) + 16)
+#ifndef FAR
+#define FAR 6  // steps that memory is asked ahead, since it answers later than a step takes
+#endif
 #define PIECES (UNITS * (int)sizeof(ACT) / 16)
 
 #if ACT_BF16
@@ -96,16 +99,23 @@ extern "C" __global__ void __cluster_dims__(CLUSTER, 1, 1) __launch_bounds__(THR
 #pragma unroll
         for (int i = 0; i < gate_pieces; i++) {
             int n = thread + i * THREADS, row = n / (4 * PIECES), column = n % (4 * PIECES);
-            if (row < ROWS && row0 + row < batch)
-                copy_async(shared_address(stage[s % 2]) + row * GATE_PITCH + column * 16,
-                           gates + ((i64)(row0 + row) * steps + t) * (4 * H) + column / PIECES * H + rank * UNITS + column % PIECES * (16 / (int)sizeof(ACT)));
+            const ACT* from = gates + ((i64)(row0 + row) * steps + t) * (4 * H) + column / PIECES * H + rank * UNITS + column % PIECES * (16 / (int)sizeof(ACT));
+            if (row < ROWS && row0 + row < batch) {
+                copy_async(shared_address(stage[s % 2]) + row * GATE_PITCH + column * 16, from);
+                if (s + FAR < steps && column % PIECES % 8 == 0) prefetch(from + (time_of(s + FAR) - t) * (4 * H));
+            }
         }
 #pragma unroll
         for (int i = 0; i < given_pieces; i++) {
             int n = thread + i * THREADS, row = n / PIECES, column = n % PIECES;
-            if (row < ROWS && row0 + row < batch)
-                copy_async(shared_address(given[s % 2]) + row * PITCH + column * 16,
-                           dy + ((i64)(row0 + row) * steps + t) * H + rank * UNITS + column * (16 / (int)sizeof(ACT)));
+            const i64 from = ((i64)(row0 + row) * steps + t) * H + rank * UNITS + column * (16 / (int)sizeof(ACT));
+            if (row < ROWS && row0 + row < batch) {
+                copy_async(shared_address(given[s % 2]) + row * PITCH + column * 16, dy + from);
+                if (s + FAR < steps && column % 8 == 0) {
+                    prefetch(dy + from + (time_of(s + FAR) - t) * H);
+                    prefetch(cells + from + (time_of(s + FAR) - t) * H);
+                }
+            }
         }
         copy_commit();
     };
@@ -213,10 +223,10 @@ extern "C" __global__ void __cluster_dims__(CLUSTER, 1, 1) __launch_bounds__(THR
             if (s + 1 == steps) before[i] = info.has_state && live[i] ? c0[(i64)(row0 + 2 * tg + i) * H + unit] : 0.0f;
             if (s + 2 < steps && live[i]) before_ahead[i] = cells[at[i] + (i64)time_of(s + 2) * H];
         }
-        tanh_pair(cell[0], cell[1], tanh_c[0], tanh_c[1]);
         float to_do[2], to_dc[2], to_slope[2][3];
 #pragma unroll
         for (int i = 0; i < 2; i++) {
+            tanh_c[i] = tanh_act(cell[i]);
             to_do[i] = tanh_c[i] * q[i][3] * (1.0f - q[i][3]);
             to_dc[i] = q[i][3] * (1.0f - tanh_c[i] * tanh_c[i]);
             to_slope[i][0] = q[i][2] * q[i][0] * (1.0f - q[i][0]);

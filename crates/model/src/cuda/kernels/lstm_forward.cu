@@ -38,6 +38,9 @@
 #define STRIDE (H * 2 + 16)                       // bytes; 16 more than whole banks keep ldmatrix free of conflicts
 #define PITCH (UNITS * (int)sizeof(ACT) + 16)     // bytes of one row of cells or outputs in a stage
 #define GATE_PITCH (4 * UNITS * (int)sizeof(ACT) + 16)
+#ifndef FAR
+#define FAR 6  // steps that memory is asked ahead
+#endif
 #define PIECES (UNITS * (int)sizeof(ACT) / 16)    // 16-byte pieces of one row and gate
 
 struct Info {
@@ -89,6 +92,11 @@ extern "C" __global__ void __cluster_dims__(CLUSTER, 1, 1) __launch_bounds__(THR
         for (int i = 0; i < gate_pieces; i++)
             if (piece_live[i]) copy_async(shared_address(stage[s % 3]) + piece_at[i], pre + piece_memory[i] + (i64)time_of(s) * (4 * H));
         copy_commit();
+        // Memory answers later than a step takes, the second-level cache does not.
+        if (s + FAR < steps)
+#pragma unroll
+            for (int i = 0; i < gate_pieces; i++)
+                if (piece_live[i] && (thread + i * THREADS) % PIECES % 8 == 0) prefetch(pre + piece_memory[i] + (i64)time_of(s + FAR) * (4 * H));
     };
     auto copy_out = [&](int s) {
         const int t = time_of(s);
@@ -184,18 +192,17 @@ extern "C" __global__ void __cluster_dims__(CLUSTER, 1, 1) __launch_bounds__(THR
                     z[i][q] = fmaf(sum, 1.0f / (WEIGHT_SCALE * STATE_SCALE), z[i][q]);
                 }
         }
-        float h[2], tanh_c[2];
+        float h[2];
 #pragma unroll
         for (int i = 0; i < 2; i++) {
             sigmoid_pair(z[i][0], z[i][1]);
             sigmoid_tanh_pair(z[i][3], z[i][2]);
             c[i] = fmaf(z[i][1], c[i], z[i][0] * z[i][2]);
         }
-        tanh_pair(c[0], c[1], tanh_c[0], tanh_c[1]);
         const bool more = s + 1 < steps;
 #pragma unroll
         for (int i = 0; i < 2; i++) {
-            h[i] = z[i][3] * tanh_c[i];
+            h[i] = z[i][3] * tanh_act(c[i]);
             unsigned short half = (unsigned short)pack_half(h[i] * STATE_SCALE, 0.0f);
 #if CLUSTER > 1
             *reinterpret_cast<unsigned short*>(outgoing[warp] + (2 * tg + i) * 16 + g * 2) = half;

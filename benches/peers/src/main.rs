@@ -1,0 +1,28 @@
+//! Times Tapeloom on the networks that `torch_step.py` times PyTorch on; the options and the JSON lines are the same.
+//!
+//! ```text
+//! cargo run --release -p tapeloom-peers -- --model lstm_attention --threads 2
+//! cargo run --release -p tapeloom-peers --features cuda -- --device cuda --precision bf16
+//! ```
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the command line")]
+
+mod options;
+mod step;
+mod stream;
+
+use options::Options;
+
+fn main() {
+    let options = match Options::parse(std::env::args().skip(1)) {
+        Ok(options) => options,
+        Err(message) => {
+            eprintln!("{message}");
+            std::process::exit(2);
+        }
+    };
+    if options.threads > 0 {
+        rayon::ThreadPoolBuilder::new().num_threads(options.threads).build_global().expect("the first pool");
+    }
+    let line = if options.model.ends_with("_stream") { stream::time(&options) } else { step::time(&options) };
+    println!("{line}");
+}

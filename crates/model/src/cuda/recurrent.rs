@@ -1,0 +1,107 @@
+//! LSTM and GRU layers: one product for the inputs of all steps, then one launch for the whole recurrence.
+
+use burn::backend::Cube;
+use burn::backend::ops::FloatTensorOps;
+use burn::tensor::DType;
+use burn_cubecl::tensor::CubeTensor;
+
+use super::launch::{Launch, Source, dims, empty, is_bf16, plain, source};
+use super::product::{self, Shift, Sizes, shaped};
+use crate::ops::{Lstm, Operation};
+
+const LSTM_FORWARD: Source = source!("lstm_forward");
+const LSTM_BACKWARD: Source = source!("lstm_backward");
+
+/// Batch rows that a cluster walks.
+const ROWS: usize = 8;
+
+/// Blocks of a cluster for a width of state, as the tables in the kernels have it.
+const fn cluster(hidden: usize) -> usize {
+    match hidden {
+        ..=64 => 1,
+        192 | 256 => hidden / 64,
+        _ => hidden / 32,
+    }
+}
+
+/// Threads of a block of the backward kernel.
+const fn backward_threads(hidden: usize) -> usize {
+    match hidden {
+        96 => 192,
+        192 => 384,
+        32 => 128,
+        64 => 256,
+        _ => hidden,
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct SavedLstm {
+    /// x, the two weights, h0 and c0.
+    inputs: [CubeTensor; 5],
+    /// Output, gates and cells.
+    kept: [CubeTensor; 3],
+}
+
+impl Operation<Cube, 6> for Lstm {
+    type Saved = SavedLstm;
+
+    fn forward(&self, inputs: [CubeTensor; 6], save: bool) -> (CubeTensor, Option<SavedLstm>) {
+        let [x, input, weight, bias, h0, c0] = inputs.map(plain);
+        let ([batch, steps, _], [_, hidden]) = (dims::<3>(&x), dims::<2>(&h0));
+        let gates = product::forward(&x, &input, &bias, batch * steps);
+        let y = empty(&x, [batch, steps, hidden], x.dtype);
+        let cells = empty(&x, if save { [batch, steps, hidden] } else { [1, 1, 1] }, x.dtype);
+        let last = [0, 1].map(|_| empty(&x, [batch, hidden], DType::F32));
+        Launch::new(LSTM_FORWARD, 4 * hidden / cluster(hidden))
+            .flag("ACT_BF16", is_bf16(&x))
+            .define("H", hidden)
+            .buffers([&gates, &gates, &weight, &h0, &c0, &y, &cells, &last[0], &last[1]])
+            .numbers([batch, steps, 1, self.reverse.into(), save.into(), self.with_cell.into()])
+            .run(&x.client, [cluster(hidden) * batch.div_ceil(ROWS), 1, 1]);
+        let [_, c_last] = last;
+        let output = if self.with_cell {
+            let row = shaped(c_last, [batch, 1, hidden]);
+            Cube::float_cat(vec![y.clone(), Cube::float_cast(row, x.dtype.into())], 1)
+        } else {
+            y.clone()
+        };
+        let saved = save.then(|| SavedLstm { inputs: [x, input, weight, h0, c0], kept: [y, gates, cells] });
+        (output, saved)
+    }
+
+    fn backward(&self, saved: SavedLstm, dy: CubeTensor, wanted: [bool; 6]) -> [Option<CubeTensor>; 6] {
+        let SavedLstm { inputs: [x, input, weight, h0, c0], kept: [y, gates, cells] } = saved;
+        let ([batch, steps, inputs], [_, hidden]) = (dims::<3>(&x), dims::<2>(&h0));
+        let (dy, dc_last) = if self.with_cell {
+            let part = |from: usize, to: usize| {
+                plain(Cube::float_slice(dy.clone(), &[(0..batch).into(), (from..to).into(), (0..hidden).into()]))
+            };
+            let dc = Cube::float_cast(part(steps, steps + 1), burn::tensor::FloatDType::F32);
+            (part(0, steps), Some(plain(dc)))
+        } else {
+            (plain(dy), None)
+        };
+        let dh_last = dc_last.as_ref().map(|_| Cube::float_zeros([batch, hidden].into(), &x.device, burn::tensor::FloatDType::F32));
+        let start = [0, 1].map(|_| empty(&x, [batch, hidden], DType::F32));
+        let unused = &start[0];
+        let dgates = empty(&x, [batch * steps, 4 * hidden], x.dtype);
+        let want_state = wanted[4] || wanted[5];
+        Launch::new(LSTM_BACKWARD, backward_threads(hidden))
+            .flag("ACT_BF16", is_bf16(&x))
+            .define("H", hidden)
+            .buffers([&gates, &cells, &weight, &c0, &dy, dh_last.as_ref().unwrap_or(unused)])
+            .buffers([dc_last.as_ref().unwrap_or(unused), &dgates, &start[0], &start[1]])
+            .numbers([batch, steps, 1, self.reverse.into(), dc_last.is_some().into(), want_state.into()])
+            .run(&x.client, [cluster(hidden) * batch.div_ceil(ROWS), 1, 1]);
+        let rows = batch * steps;
+        let dx = wanted[0].then(|| shaped(product::backward_x(&input, &dgates, rows), [batch, steps, inputs]));
+        let sizes = Sizes { m: inputs, n: 4 * hidden, k: rows };
+        let (d_input, d_bias) = product::backward_weight(&x, &dgates, sizes, None, true);
+        let shift = Shift { h0: &h0, steps, reverse: self.reverse };
+        let (d_weight, _) =
+            product::backward_weight(&y, &dgates, Sizes { m: hidden, ..sizes }, Some(shift), false);
+        let [dh0, dc0] = start;
+        [dx, Some(d_input), Some(d_weight), d_bias, Some(dh0), Some(dc0)]
+    }
+}
