@@ -67,5 +67,5 @@ pub use objective::Objective;
 pub use pass::Pass;
 #[cfg(feature = "flex")]
 pub use stream::Stream;
-pub use update::{AdamW, sum_of_squares};
+pub use update::{AdamW, Clip, Slot};
 pub use predict::{Predict, Predictor, encode_weights, load_weights};

@@ -40,7 +40,7 @@ impl Pass {
     pub fn dropout<const D: usize>(&self, x: Tensor<D>, p: f64) -> Tensor<D> {
         match self.draw(p, x.dims()[1..].iter().product()) {
             None => x,
-            Some(draw) if ops::covers(&x.device(), x.dtype()) => ops::dropout(x, draw),
+            Some(draw) if ops::covers_draw(&x.device(), x.dtype(), &draw) => ops::dropout(x, draw),
             Some(draw) => draw.apply(x),
         }
     }
@@ -50,7 +50,7 @@ impl Pass {
     pub fn dropout_add<const D: usize>(&self, x: Tensor<D>, residual: Tensor<D>, p: f64) -> Tensor<D> {
         match self.draw(p, x.dims()[1..].iter().product()) {
             None => residual + x,
-            Some(draw) if ops::covers(&x.device(), x.dtype()) => ops::dropout_add(x, residual, draw),
+            Some(draw) if ops::covers_draw(&x.device(), x.dtype(), &draw) => ops::dropout_add(x, residual, draw),
             Some(draw) => residual + draw.apply(x),
         }
     }

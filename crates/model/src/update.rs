@@ -2,8 +2,53 @@
 
 use burn::tensor::{DType, Tensor};
 
+#[cfg(feature = "cuda")]
+use burn::backend::Cube;
+use burn::backend::DispatchDevice;
 #[cfg(feature = "flex")]
 use burn::backend::Flex;
+
+/// The norm of a whole gradient and what clipping makes of it. It stays on the device.
+#[derive(Clone, Debug)]
+pub struct Clip {
+    /// Norm, the factor that every gradient is multiplied by, and 1 where all of them are finite.
+    state: Tensor<1>,
+}
+
+impl Clip {
+    /// Of the gradients of all parameters, each as one row, on a device without autodiff. A `max_norm` of 0 clips nothing.
+    ///
+    /// # Panics
+    /// When there is no gradient.
+    #[must_use]
+    pub fn of(gradients: Vec<Tensor<1>>, max_norm: f64) -> Self {
+        match place(&gradients[0]) {
+            #[cfg(feature = "flex")]
+            Place::Flex => {
+                let state = crate::cpu::clip(gradients.into_iter().map(flex).collect(), max_norm);
+                Self { state: Tensor::from_primitive::<Flex>(state) }
+            }
+            #[cfg(feature = "cuda")]
+            Place::Cuda => {
+                let state = crate::cuda::clip(gradients.into_iter().map(cube).collect(), max_norm);
+                Self { state: Tensor::from_primitive::<Cube>(state) }
+            }
+            Place::Other => {
+                let sums = gradients.into_iter().map(|gradient| gradient.square().sum()).collect();
+                let norm = Tensor::cat(sums, 0).sum().sqrt();
+                let factor = if max_norm > 0.0 { (norm.clone().recip() * max_norm).clamp_max(1.0) } else { norm.ones_like() };
+                let finite = norm.clone().is_finite().float();
+                Self { state: Tensor::cat(vec![norm, factor, finite], 0) }
+            }
+        }
+    }
+
+    /// The norm before clipping, as a tensor of one.
+    #[must_use]
+    pub fn norm(&self) -> Tensor<1> {
+        self.state.clone().narrow(0, 0, 1)
+    }
+}
 
 /// One update of AdamW (Loshchilov and Hutter 2019).
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -18,9 +63,10 @@ pub struct AdamW {
     pub weight_decay: f64,
     /// Updates done, this one included.
     pub time: u64,
-    /// The gradient is multiplied by it first, to clip its norm.
-    pub gradient_scale: f64,
 }
+
+/// A parameter, its gradient, and its first and second moment.
+pub type Slot = [Tensor<1>; 4];
 
 impl AdamW {
     /// Factors that take the bias out of the moments.
@@ -28,49 +74,70 @@ impl AdamW {
         self.betas.map(|beta| 1.0 / (1.0 - beta.powf(self.time as f64)))
     }
 
-    /// Moves a parameter and its moments, all of one shape and on a device without autodiff. No moments are zeros.
+    /// Moves parameters and moments, which come back in the same order. All are rows on one device without autodiff.
+    ///
+    /// Where a gradient is not finite nothing moves. Nothing is read from the device.
     #[must_use]
-    pub fn update<const D: usize>(
-        &self,
-        parameter: Tensor<D>,
-        gradient: Tensor<D>,
-        moments: Option<[Tensor<D>; 2]>,
-    ) -> (Tensor<D>, [Tensor<D>; 2]) {
-        let [first, second] = moments.unwrap_or_else(|| [gradient.zeros_like(), gradient.zeros_like()]);
-        #[cfg(feature = "flex")]
-        if on_flex(&parameter) {
-            let inputs = [parameter, first, second, gradient].map(primitive);
-            let [parameter, first, second] = crate::cpu::adamw(self, inputs).map(Tensor::from_primitive::<Flex>);
-            return (parameter, [first, second]);
+    pub fn update(&self, slots: Vec<Slot>, clip: &Clip) -> Vec<[Tensor<1>; 3]> {
+        let Some(first) = slots.first() else { return Vec::new() };
+        match place(&first[0]) {
+            #[cfg(feature = "flex")]
+            Place::Flex => {
+                let state = flex(clip.state.clone());
+                let update = |slot: Slot| crate::cpu::adamw(self, slot.map(flex), &state);
+                slots.into_iter().map(|slot| update(slot).map(Tensor::from_primitive::<Flex>)).collect()
+            }
+            #[cfg(feature = "cuda")]
+            Place::Cuda => {
+                let slots = slots.into_iter().map(|slot| slot.map(cube)).collect();
+                let moved = crate::cuda::adamw(self, slots, &cube(clip.state.clone()));
+                moved.into_iter().map(|slot| slot.map(Tensor::from_primitive::<Cube>)).collect()
+            }
+            Place::Other => slots.into_iter().map(|slot| self.composed(slot, clip)).collect(),
         }
+    }
+
+    fn composed(&self, [parameter, gradient, old_first, old_second]: Slot, clip: &Clip) -> [Tensor<1>; 3] {
         let [b1, b2] = self.betas;
-        let gradient = gradient * self.gradient_scale;
-        let first = first * b1 + gradient.clone() * (1.0 - b1);
-        let second = second * b2 + gradient.square() * (1.0 - b2);
+        let shape = gradient.dims();
+        let part = |i| clip.state.clone().narrow(0, i, 1).expand(shape);
+        let gradient = gradient * part(1);
+        let first = old_first.clone() * b1 + gradient.clone() * (1.0 - b1);
+        let second = old_second.clone() * b2 + gradient.square() * (1.0 - b2);
         let correct = self.corrections();
         let step = first.clone() * correct[0] / ((second.clone() * correct[1]).sqrt() + self.epsilon);
-        let parameter =
-            parameter * (1.0 - self.learning_rate * self.weight_decay) - step * self.learning_rate;
-        (parameter, [first, second])
+        let moved = parameter.clone() * (1.0 - self.learning_rate * self.weight_decay) - step * self.learning_rate;
+        let broken = part(2).equal_elem(0.0);
+        let pick = |new: Tensor<1>, old: Tensor<1>| new.mask_where(broken.clone(), old);
+        [pick(moved, parameter), pick(first, old_first), pick(second, old_second)]
     }
 }
 
-/// The sum of the squares of all numbers, as a tensor of one, on a device without autodiff.
-#[must_use]
-pub fn sum_of_squares<const D: usize>(x: Tensor<D>) -> Tensor<1> {
+enum Place {
     #[cfg(feature = "flex")]
-    if on_flex(&x) {
-        return Tensor::from_primitive::<Flex>(crate::cpu::sum_of_squares(primitive(x)));
+    Flex,
+    #[cfg(feature = "cuda")]
+    Cuda,
+    Other,
+}
+
+fn place(x: &Tensor<1>) -> Place {
+    let device = x.device();
+    match device.as_dispatch() {
+        #[cfg(feature = "flex")]
+        DispatchDevice::Flex(_) if x.dtype() == DType::F32 => Place::Flex,
+        #[cfg(feature = "cuda")]
+        DispatchDevice::Cube(device) if x.dtype() == DType::F32 && crate::cuda::covers(device, DType::F32) => Place::Cuda,
+        _ => Place::Other,
     }
-    x.square().sum()
 }
 
 #[cfg(feature = "flex")]
-fn on_flex<const D: usize>(x: &Tensor<D>) -> bool {
-    x.dtype() == DType::F32 && matches!(x.device().as_dispatch(), burn::backend::DispatchDevice::Flex(_))
-}
-
-#[cfg(feature = "flex")]
-fn primitive<const D: usize>(x: Tensor<D>) -> burn::backend::tensor::FloatTensor<Flex> {
+fn flex(x: Tensor<1>) -> burn::backend::tensor::FloatTensor<Flex> {
     x.try_into_primitive::<Flex>().expect("the device was just seen to be flex")
+}
+
+#[cfg(feature = "cuda")]
+fn cube(x: Tensor<1>) -> burn::backend::tensor::FloatTensor<Cube> {
+    x.try_into_primitive::<Cube>().expect("the device was just seen to be CUDA")
 }

@@ -3,18 +3,15 @@
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{Tensor, TensorData};
+use tapeloom_model::Clip;
 
 use crate::Result;
 
-/// The global L2 norm: the root of the sum of squares over every gradient. One read from the device.
-pub(crate) fn norm<M: Module>(module: &M, gradients: &GradientsParams) -> Result<f64> {
-    let mut squares = Squares { gradients, sums: Vec::new() };
-    module.visit(&mut squares);
-    if squares.sums.is_empty() {
-        return Ok(0.0);
-    }
-    let sum: Vec<f32> = read(Tensor::cat(squares.sums, 0))?;
-    Ok(sum.into_iter().map(f64::from).sum::<f64>().sqrt())
+/// The global norm of the gradients and their clip factor; nothing is read from the device.
+pub(crate) fn clip<M: Module>(module: &M, gradients: &GradientsParams, max_norm: f64) -> Clip {
+    let mut rows = AsRows { gradients, rows: Vec::new() };
+    module.visit(&mut rows);
+    Clip::of(rows.rows, max_norm)
 }
 
 /// Adds `more` to `sum`.
@@ -40,14 +37,14 @@ pub(crate) fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
     Ok(data.try_to_vec().map_err(|e| fail(format!("{e:?}")))?)
 }
 
-struct Squares<'a> {
+struct AsRows<'a> {
     gradients: &'a GradientsParams,
-    sums: Vec<Tensor<1>>,
+    rows: Vec<Tensor<1>>,
 }
 
-impl ModuleVisitor for Squares<'_> {
+impl ModuleVisitor for AsRows<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.sums.extend(self.gradients.get::<D>(param.id).map(|gradient| tapeloom_model::sum_of_squares(gradient)));
+        self.rows.extend(self.gradients.get::<D>(param.id).map(|gradient| gradient.flatten::<1>(0, D - 1)));
     }
 }
 

@@ -1,67 +1,139 @@
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use burn::optim::{AdamWState, AdaptiveMomentumState, Optimizer};
-use burn::tensor::{Device, Tensor};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::optim::GradientsParams;
+use burn::store::{ModuleRecord, RecordError};
+use burn::tensor::{Bytes, Device, Int, Tensor};
+use tapeloom_model::{AdamW, Clip, Slot};
 
 use crate::config::OptimizerConfig;
 
-/// AdamW on the fused update of the model crate; its state is that of Burn's `AdamW`.
-#[derive(Clone)]
-pub(crate) struct FusedAdamW {
-    config: OptimizerConfig,
-    scale: GradientScale,
+/// AdamW over all parameters of a network at once. Its state lists the parameters in the network's own order.
+#[derive(Debug)]
+pub(crate) struct Optimizer {
+    state: State,
+    time: u64,
 }
 
-/// What the next update multiplies every gradient by. Clipping so costs no pass over the gradients of its own.
-#[derive(Clone, Debug)]
-pub(crate) struct GradientScale(Arc<AtomicU64>);
-
-impl GradientScale {
-    pub(crate) fn set(&self, scale: f64) {
-        self.0.store(scale.to_bits(), Ordering::Relaxed);
-    }
-
-    fn get(&self) -> f64 {
-        f64::from_bits(self.0.load(Ordering::Relaxed))
-    }
+/// As a module of Burn, so that it is stored as the weights are.
+#[derive(Module, Debug)]
+struct State {
+    first: Vec<Param<Tensor<1>>>,
+    second: Vec<Param<Tensor<1>>>,
+    /// Updates done.
+    time: Param<Tensor<1, Int>>,
 }
 
-impl FusedAdamW {
-    pub(crate) fn new(config: &OptimizerConfig) -> (Self, GradientScale) {
-        let scale = GradientScale(Arc::new(AtomicU64::new(1.0_f64.to_bits())));
-        (Self { config: config.clone(), scale: scale.clone() }, scale)
+impl Optimizer {
+    /// Moments of zero for each parameter of `network`, on the plain `device`.
+    pub(crate) fn new<M: Module>(network: &M, device: &Device) -> Self {
+        let mut sizes = Sizes(Vec::new());
+        network.visit(&mut sizes);
+        let zeros = || sizes.0.iter().map(|n| Param::from_tensor(Tensor::zeros([*n], device)).no_grad()).collect();
+        let time = Param::initialized(burn::module::ParamId::new(), Tensor::from_ints([0], device));
+        Self { state: State { first: zeros(), second: zeros(), time }, time: 0 }
     }
-}
 
-impl Optimizer for FusedAdamW {
-    type State<const D: usize> = AdamWState<D>;
-
-    fn step<const D: usize>(
-        &self,
+    /// One update. Nothing moves, and nothing is read from the device, where a gradient is not finite.
+    pub(crate) fn step<M: Module>(
+        &mut self,
+        config: &OptimizerConfig,
         learning_rate: f64,
-        parameter: Tensor<D>,
-        gradient: Tensor<D>,
-        state: Option<AdamWState<D>>,
-    ) -> (Tensor<D>, Option<AdamWState<D>>) {
-        let (done, moments) = match state {
-            Some(AdamWState { momentum }) => (momentum.time, Some([momentum.moment_1, momentum.moment_2])),
-            None => (0, None),
-        };
-        let rule = tapeloom_model::AdamW {
+        network: M,
+        gradients: GradientsParams,
+        clip: &Clip,
+    ) -> M {
+        self.time += 1;
+        let rule = AdamW {
             learning_rate,
-            betas: self.config.betas,
-            epsilon: self.config.epsilon,
-            weight_decay: self.config.weight_decay,
-            time: done as u64 + 1,
-            gradient_scale: self.scale.get(),
+            betas: config.betas,
+            epsilon: config.epsilon,
+            weight_decay: config.weight_decay,
+            time: self.time,
         };
-        let (parameter, [first, second]) = rule.update(parameter, gradient, moments);
-        (parameter, Some(AdamWState::new(AdaptiveMomentumState::new(done + 1, first, second))))
+        let moments = |params: &mut Vec<Param<Tensor<1>>>| std::mem::take(params).into_iter().map(Param::into_value);
+        let mut collect = Collect {
+            moments: moments(&mut self.state.first).zip(moments(&mut self.state.second)).collect::<Vec<_>>().into_iter(),
+            gradients,
+            slots: Vec::new(),
+            idle: Vec::new(),
+        };
+        network.visit(&mut collect);
+        let Collect { slots, idle, .. } = collect;
+        let mut moved = rule.update(slots, clip).into_iter();
+        let mut assign = Assign { idle: idle.into_iter(), moved: &mut moved, state: &mut self.state };
+        network.map(&mut assign)
     }
 
-    fn to_device<const D: usize>(mut state: AdamWState<D>, device: &Device) -> AdamWState<D> {
-        state.momentum = state.momentum.to_device(device);
-        state
+    /// In Burn's burnpack format.
+    pub(crate) fn encode(&self) -> Result<Bytes, RecordError> {
+        let mut state = self.state.clone();
+        let device = state.time.val().device();
+        state.time = Param::initialized(state.time.id, Tensor::from_ints([self.time as i64], &device));
+        state.into_record().into_bytes()
+    }
+
+    /// The state that [`Optimizer::encode`] wrote for a network of the same shape.
+    pub(crate) fn decode(&self, bytes: Vec<u8>) -> Result<Self, RecordError> {
+        let record = ModuleRecord::from_bytes(Bytes::from_bytes_vec(bytes))?;
+        let state = self.state.clone().try_load_record(record)?;
+        let time = state.time.val().into_data().iter::<i64>().next().unwrap_or(0) as u64;
+        Ok(Self { state, time })
+    }
+}
+
+struct Sizes(Vec<usize>);
+
+impl ModuleVisitor for Sizes {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.0.push(param.val().shape().num_elements());
+    }
+}
+
+struct Collect<I> {
+    moments: I,
+    gradients: GradientsParams,
+    slots: Vec<Slot>,
+    /// For each parameter its moments when it has no gradient and stays as it is.
+    idle: Vec<Option<[Tensor<1>; 2]>>,
+}
+
+impl<I: Iterator<Item = (Tensor<1>, Tensor<1>)>> ModuleVisitor for Collect<I> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let (first, second) = self.moments.next().expect("the state was made for this network");
+        let Some(gradient) = self.gradients.remove::<D>(param.id) else {
+            return self.idle.push(Some([first, second]));
+        };
+        let count = gradient.shape().num_elements();
+        let parameter = param.val().inner().reshape([count]);
+        self.slots.push([parameter, gradient.reshape([count]), first, second]);
+        self.idle.push(None);
+    }
+}
+
+struct Assign<'a, I, J> {
+    idle: I,
+    moved: &'a mut J,
+    state: &'a mut State,
+}
+
+impl<I, J> ModuleMapper for Assign<'_, I, J>
+where
+    I: Iterator<Item = Option<[Tensor<1>; 2]>>,
+    J: Iterator<Item = [Tensor<1>; 3]>,
+{
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let idle = self.idle.next().expect("the network is visited twice in the same order");
+        let (param, moments) = match idle {
+            Some(moments) => (param, moments),
+            None => {
+                let [parameter, first, second] = self.moved.next().expect("each slot comes back");
+                let (id, old, mapper) = param.consume();
+                let new = Tensor::from_inner(parameter.reshape(old.dims())).set_require_grad(old.is_require_grad());
+                (Param::from_mapped_value(id, new, mapper), [first, second])
+            }
+        };
+        let [first, second] = moments.map(|moment| Param::from_tensor(moment).no_grad());
+        self.state.first.push(first);
+        self.state.second.push(second);
+        param
     }
 }

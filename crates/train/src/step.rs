@@ -1,15 +1,15 @@
 use std::fmt;
 use std::sync::Arc;
 
-use burn::optim::{GradientsParams, ModuleOptimizer, OptimizerRecord};
-use burn::tensor::{Bytes, Device};
+use burn::optim::GradientsParams;
+use burn::tensor::{Device, Tensor};
 use tapeloom_core::{WindowSource, hash_words};
 use tapeloom_dist::{Collective, ReduceOp, shard_range};
 use tapeloom_model::{ForecasterSpec, Network, Pass};
 
 use crate::batch::Batch;
 use crate::config::{OptimizerConfig, TrainConfig};
-use crate::optimizer::{FusedAdamW, GradientScale};
+use crate::optimizer::Optimizer;
 use crate::{Error, Result, gradients};
 
 /// One network with its optimizer, and the one way to move it: a step on a global batch.
@@ -17,8 +17,7 @@ use crate::{Error, Result, gradients};
 /// This is the innermost part of the trainer; write a loop of your own around it.
 pub struct Step<N> {
     network: N,
-    optimizer: ModuleOptimizer,
-    gradient_scale: GradientScale,
+    optimizer: Optimizer,
     spec: ForecasterSpec,
     config: OptimizerConfig,
     batch_size: usize,
@@ -55,12 +54,11 @@ impl<N: Network> Step<N> {
         collective: Arc<dyn Collective>,
     ) -> Self {
         let plain = device.clone().without_autodiff();
-        let (optimizer, gradient_scale) = FusedAdamW::new(&config.optimizer);
+        // Out of training and back in: whatever device and graph the network came from, its parameters are leaves now.
+        let network = network.valid().to_device(&plain).train();
         Self {
-            // Out of training and back in: whatever device and graph the network came from, its parameters are leaves now.
-            network: network.valid().to_device(&plain).train(),
-            optimizer: optimizer.into(),
-            gradient_scale,
+            optimizer: Optimizer::new(&network, &plain),
+            network,
             spec,
             config: config.optimizer.clone(),
             batch_size: config.batch_size,
@@ -85,23 +83,35 @@ impl<N: Network> Step<N> {
         global_step: u64,
     ) -> Result<StepReport> {
         let (loss, gradients) = self.gradients(source, ids, global_step)?;
-        let grad_norm = gradients::norm(&self.network, &gradients)?;
+        let clip = gradients::clip(&self.network, &gradients, self.config.gradient_clip_norm);
+        let moved = self.optimizer.step(&self.config, learning_rate, self.network.clone(), gradients, &clip);
+        // The one place where the host waits for the device, after all work of the step is under way. An update does
+        // nothing where a gradient is not finite.
+        let [loss, grad_norm] = self.read(loss, clip.norm())?;
         for (what, value) in [("loss", loss), ("gradient norm", grad_norm)] {
             if !value.is_finite() {
                 return Err(Error::Diverged { what, value, step: global_step });
             }
         }
-        let limit = self.config.gradient_clip_norm;
-        self.gradient_scale.set(if limit > 0.0 && grad_norm > limit { limit / grad_norm } else { 1.0 });
-        self.network = self.optimizer.step(learning_rate, self.network.clone(), gradients);
+        self.network = moved;
         Ok(StepReport { loss, grad_norm, samples: ids.len() })
     }
 
+    /// Loss over all ranks, and the norm of the gradient, which is the same on each.
+    fn read(&self, loss: Tensor<1>, norm: Tensor<1>) -> Result<[f64; 2]> {
+        let numbers = gradients::read(Tensor::cat(vec![loss, norm], 0))?;
+        let mut losses = [f64::from(numbers[0])];
+        if self.collective.world_size() > 1 {
+            self.collective.all_reduce_f64(&mut losses, ReduceOp::Sum)?;
+        }
+        Ok([losses[0], f64::from(numbers[1])])
+    }
+
     /// Loss and gradient of the mean over the global batch, the same on every rank.
-    fn gradients(&self, source: &dyn WindowSource, ids: &[usize], global_step: u64) -> Result<(f64, GradientsParams)> {
+    fn gradients(&self, source: &dyn WindowSource, ids: &[usize], global_step: u64) -> Result<(Tensor<1>, GradientsParams)> {
         let key = hash_words(&[self.seed, global_step]);
         let share = shard_range(ids.len(), self.collective.rank(), self.collective.world_size());
-        let (mut loss, mut sum) = (0.0, GradientsParams::new());
+        let (mut loss, mut sum) = (Tensor::zeros([1], &self.device.clone().without_autodiff()), GradientsParams::new());
         let mut first = share.start;
         for ids_of_batch in ids[share].chunks(self.batch_size) {
             let batch = Batch::gather(source, ids_of_batch, &self.spec, &self.device)?;
@@ -111,23 +121,21 @@ impl<N: Network> Step<N> {
             let part =
                 self.spec.objective.loss(outputs, batch.targets) * (ids_of_batch.len() as f64 / ids.len() as f64);
             let backward = part.backward();
-            loss += f64::from(gradients::read(part)?[0]);
+            loss = loss + part.inner();
             gradients::add(&self.network, &mut sum, GradientsParams::from_grads(backward, &self.network));
             first += ids_of_batch.len();
         }
         if self.collective.world_size() > 1 {
-            loss = self.meet(loss, &mut sum)?;
+            self.meet(&mut sum)?;
         }
         Ok((loss, sum))
     }
 
-    fn meet(&self, loss: f64, sum: &mut GradientsParams) -> Result<f64> {
+    fn meet(&self, sum: &mut GradientsParams) -> Result<()> {
         let mut flat = gradients::flatten(&self.network, sum)?;
         self.collective.all_reduce(&mut flat, ReduceOp::Sum)?;
         gradients::unflatten(&self.network, sum, &flat);
-        let mut losses = [loss];
-        self.collective.all_reduce_f64(&mut losses, ReduceOp::Sum)?;
-        Ok(losses[0])
+        Ok(())
     }
 
     /// The network as it stands.
@@ -153,7 +161,7 @@ impl<N: Network> Step<N> {
     /// # Errors
     /// When Burn can't encode it.
     pub fn encode_optimizer(&self) -> Result<Vec<u8>> {
-        let bytes = self.optimizer.into_bytes();
+        let bytes = self.optimizer.encode();
         Ok(bytes.map_err(|e| tapeloom_model::Error::Weights { detail: e.to_string() })?.to_vec())
     }
 
@@ -164,9 +172,8 @@ impl<N: Network> Step<N> {
     /// When they do not fit this network.
     pub fn restore(&mut self, weights: Vec<u8>, optimizer: Vec<u8>) -> Result<()> {
         let bad = |e: burn::store::RecordError| tapeloom_model::Error::Weights { detail: e.to_string() };
-        let record = OptimizerRecord::from_bytes(Bytes::from_bytes_vec(optimizer)).map_err(bad)?;
+        self.optimizer = self.optimizer.decode(optimizer).map_err(bad)?;
         self.network = tapeloom_model::load_weights(self.network.clone(), weights)?;
-        self.optimizer = self.optimizer.clone().load_record(record);
         Ok(())
     }
 }

@@ -15,7 +15,7 @@ pub(crate) mod tick;
 
 use std::ops::Range;
 
-pub(crate) use provider::{adamw, sum_of_squares};
+pub(crate) use provider::{adamw, clip};
 
 /// Cuts `0..count` into one run for each thread.
 fn runs(count: usize) -> Vec<Range<usize>> {

@@ -36,8 +36,8 @@ pub(crate) fn gelu_backward(x: &[f32], dy: &[f32]) -> Vec<f32> {
     out
 }
 
-/// One pass over parameter, moments and gradient.
-pub(crate) fn adamw(rule: &AdamW, parameter: &mut [f32], moments: [&mut [f32]; 2], gradient: &[f32]) {
+/// One pass over parameter, moments and gradient, which is multiplied by `scale` first.
+pub(crate) fn adamw(rule: &AdamW, parameter: &mut [f32], moments: [&mut [f32]; 2], gradient: &[f32], scale: f32) {
     let [first, second] = moments;
     let blocks = parameter.par_chunks_mut(BLOCK).zip(first.par_chunks_mut(BLOCK)).zip(second.par_chunks_mut(BLOCK));
     let (decay, rate) = ((1.0 - rule.learning_rate * rule.weight_decay) as f32, rule.learning_rate as f32);
@@ -46,7 +46,7 @@ pub(crate) fn adamw(rule: &AdamW, parameter: &mut [f32], moments: [&mut [f32]; 2
         ((1.0 - rule.betas[0]) as f32, (1.0 - rule.betas[1]) as f32),
     ];
     let correct = rule.corrections().map(|c| c as f32);
-    let (epsilon, scale) = (rule.epsilon as f32, rule.gradient_scale as f32);
+    let epsilon = rule.epsilon as f32;
     blocks.zip(gradient.par_chunks(BLOCK)).for_each(|(((p, m), v), g)| {
         vectorised(
             #[inline(always)]

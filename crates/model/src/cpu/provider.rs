@@ -49,17 +49,24 @@ fn owned(tensor: F) -> Vec<f32> {
     data.try_into_vec().expect("an f32 tensor holds f32")
 }
 
-/// Updates parameter, first and second moment by the gradient.
-pub(crate) fn adamw(rule: &AdamW, [parameter, first, second, gradient]: [F; 4]) -> [F; 3] {
+/// Updates parameter, first and second moment by the gradient, unless the state says that it is not finite.
+pub(crate) fn adamw(rule: &AdamW, [parameter, gradient, first, second]: [F; 4], state: &F) -> [F; 3] {
+    let (scale, finite) = (state.storage::<f32>()[1], state.storage::<f32>()[2]);
+    if finite == 0.0 {
+        return [parameter, first, second];
+    }
     let shape = parameter.layout().shape().clone();
     let mut values = [parameter, first, second].map(owned);
     let [parameter, first, second] = values.each_mut();
-    pointwise::adamw(rule, parameter, [first, second], &Values::new(gradient));
+    pointwise::adamw(rule, parameter, [first, second], &Values::new(gradient), scale);
     values.map(|values| F::from_data(TensorData::new(values, shape.clone())))
 }
 
-pub(crate) fn sum_of_squares(x: F) -> F {
-    tensor(vec![pointwise::sum_of_squares(&Values::new(x)) as f32], [1])
+/// Norm, clip factor, and whether all numbers are finite.
+pub(crate) fn clip(gradients: Vec<F>, max_norm: f64) -> F {
+    let norm = gradients.into_iter().map(|g| pointwise::sum_of_squares(&Values::new(g))).sum::<f64>().sqrt();
+    let factor = if max_norm > 0.0 && norm > max_norm { max_norm / norm } else { 1.0 };
+    tensor(vec![norm as f32, factor as f32, f32::from(norm.is_finite()), 0.0], [4])
 }
 
 impl Operation<Flex, 3> for Linear {

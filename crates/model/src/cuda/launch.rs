@@ -1,4 +1,3 @@
-use burn_cubecl::CubeDevice;
 use burn_cubecl::cubecl::client::Client;
 use burn_cubecl::cubecl::ir::settings::Dim3;
 use burn_cubecl::cubecl::ir::{AddressType, ElemType, Scope, UIntKind, metadata};
@@ -10,11 +9,10 @@ use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
 use burn_cubecl::tensor::CubeTensor;
 use burn::tensor::{DType, Shape};
 
-/// The text of one file of `kernels/`.
+/// A kernel of one file of `kernels/`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Source {
-    /// Name of the file and of its entry.
-    name: &'static str,
+    entry: &'static str,
     text: &'static str,
     hash: u64,
 }
@@ -22,8 +20,8 @@ pub(super) struct Source {
 const COMMON: &str = include_str!("kernels/common.cuh");
 
 impl Source {
-    pub(super) const fn new(name: &'static str, text: &'static str) -> Self {
-        Self { name, text, hash: hash(COMMON, hash(text, 0xCBF2_9CE4_8422_2325)) }
+    pub(super) const fn new(entry: &'static str, text: &'static str) -> Self {
+        Self { entry, text, hash: hash(COMMON, hash(text, 0xCBF2_9CE4_8422_2325)) }
     }
 }
 
@@ -39,8 +37,11 @@ const fn hash(text: &str, mut state: u64) -> u64 {
 }
 
 macro_rules! source {
-    ($name:literal) => {
-        $crate::cuda::launch::Source::new($name, include_str!(concat!("kernels/", $name, ".cu")))
+    ($file:literal) => {
+        source!($file, $file)
+    };
+    ($file:literal, $entry:literal) => {
+        $crate::cuda::launch::Source::new($entry, include_str!(concat!("kernels/", $file, ".cu")))
     };
 }
 pub(super) use source;
@@ -135,11 +136,11 @@ impl Number for f64 {
 
 impl burn_cubecl::cubecl::prelude::KernelMetadata for Kernel {
     fn name(&self) -> &'static str {
-        self.source.name
+        self.source.entry
     }
 
     fn id(&self) -> KernelId {
-        let mut id = KernelId::new::<Self>().info((self.source.name, self.source.hash, self.macros.clone()));
+        let mut id = KernelId::new::<Self>().info((self.source.entry, self.source.hash, self.macros.clone()));
         id.cube_dim = Dim3::new_1d(self.threads as u32);
         id
     }
@@ -164,7 +165,7 @@ impl CubeKernel for Kernel {
         let macros: String = self.macros.iter().map(|(name, value)| format!("#define {name} {value}\n")).collect();
         Some(PrecompiledSource {
             source: format!("{macros}{COMMON}\n{}", self.source.text),
-            entrypoint_name: self.source.name.to_string(),
+            entrypoint_name: self.source.entry.to_string(),
             lang: "cuda",
         })
     }

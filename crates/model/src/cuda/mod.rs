@@ -1,15 +1,30 @@
 //! The kernels of CUDA: hand-written text in `kernels/`, compiled for the card by NVRTC at first use and launched through
 //! CubeCL on Burn's own stream, memory and graph capture. Nothing waits for the card.
 
+mod attention;
 mod launch;
+mod pointwise;
 mod product;
 mod recurrent;
+mod update;
 
 use burn::backend::CubeDevice;
 use burn::tensor::DType;
+
+pub(crate) use update::{adamw, clip};
 
 /// Whether the kernels run there: on NVIDIA cards, in `f32` (products in TF32 or, where ranges allow it, half precision
 /// with `f32` sums) and in `bf16` over `f32` weights.
 pub(crate) fn covers(device: &CubeDevice, dtype: DType) -> bool {
     matches!(dtype, DType::F32 | DType::BF16) && device.client().name() == "cuda"
+}
+
+/// Widths of state that the recurrent kernels take.
+pub(crate) const fn covers_state(hidden: usize) -> bool {
+    hidden <= 256 && hidden.is_multiple_of(32)
+}
+
+/// Widths of a head that the attention kernels take.
+pub(crate) const fn covers_depth(depth: usize) -> bool {
+    matches!(depth, 16 | 32 | 64)
 }

@@ -30,10 +30,10 @@ impl SelfAttention {
     /// Maps `[batch, steps, width]` to the same shape.
     #[must_use]
     pub fn forward(&self, x: Tensor<3>, pass: &Pass) -> Tensor<3> {
-        let [_, steps, _] = x.dims();
-        let fused = ops::covers(&x.device(), x.dtype());
-        let qkv = self.qkv.forward(x);
+        let [_, steps, width] = x.dims();
         let draw = pass.draw(self.dropout, self.heads * steps * steps);
+        let fused = ops::covers_attention(&x.device(), x.dtype(), width / self.heads, draw.as_ref());
+        let qkv = self.qkv.forward(x);
         let mixed = if fused {
             ops::attention(ops::Attention { heads: self.heads, causal: self.causal, draw }, qkv)
         } else {

@@ -91,7 +91,7 @@ impl GruLayer {
         let before = before.unwrap_or_else(|| Tensor::zeros([batch, hidden], (&device, x.dtype())));
         let (input_weight, hidden_weight) = (self.input_weight.val(), self.hidden_weight.val());
         let (bias, new_bias) = (self.bias.val(), self.new_bias.val());
-        if ops::covers(&device, x.dtype()) {
+        if ops::covers_gru(&device, x.dtype(), hidden) {
             return ops::gru(ops::Gru { reverse }, x, (input_weight, hidden_weight, bias, new_bias), before);
         }
         let (bias, new_bias): (Tensor<2>, Tensor<2>) = (bias.unsqueeze(), new_bias.unsqueeze());

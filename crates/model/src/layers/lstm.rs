@@ -114,7 +114,7 @@ impl LstmLayer {
     ) -> (Tensor<3>, Option<[Tensor<2>; 2]>) {
         let [batch, steps, _] = x.dims();
         let [hidden, _] = self.hidden_weight.dims();
-        if !ops::covers(&x.device(), x.dtype()) {
+        if !ops::covers_lstm(&x.device(), x.dtype(), hidden) {
             return self.composed(x, before, reverse);
         }
         let zeros = || Tensor::zeros([batch, hidden], &x.device());

@@ -5,16 +5,65 @@ use burn::tensor::{DType, Device, Tensor};
 
 use super::{Attention, Dropout, DropoutAdd, Draw, Fused, Gru, LayerNorm, Lstm};
 
-/// Whether the kernels of this crate run on the device of a tensor of this type.
-pub(crate) fn covers(device: &Device, dtype: DType) -> bool {
+/// Whose kernels run on a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Provider {
+    #[cfg(feature = "flex")]
+    Cpu,
+    #[cfg(feature = "cuda")]
+    Cuda,
+    None,
+}
+
+fn provider(device: &Device, dtype: DType) -> Provider {
     match device.as_dispatch() {
-        DispatchDevice::Autodiff(_) => covers(&device.clone().without_autodiff(), dtype),
+        DispatchDevice::Autodiff(_) => provider(&device.clone().without_autodiff(), dtype),
         #[cfg(feature = "flex")]
-        DispatchDevice::Flex(_) => dtype == DType::F32,
+        DispatchDevice::Flex(_) if dtype == DType::F32 => Provider::Cpu,
         #[cfg(feature = "cuda")]
-        DispatchDevice::Cube(device) => crate::cuda::covers(device, dtype),
-        #[allow(unreachable_patterns, reason = "with one backend there are no other devices")]
-        _ => false,
+        DispatchDevice::Cube(device) if crate::cuda::covers(device, dtype) => Provider::Cuda,
+        _ => Provider::None,
+    }
+}
+
+/// Whether the kernels of this crate run on the device for this type.
+pub(crate) fn covers(device: &Device, dtype: DType) -> bool {
+    provider(device, dtype) != Provider::None
+}
+
+/// Whether LSTM layers of this width run on them.
+pub(crate) fn covers_lstm(device: &Device, dtype: DType, hidden: usize) -> bool {
+    match provider(device, dtype) {
+        #[cfg(feature = "cuda")]
+        Provider::Cuda => crate::cuda::covers_state(hidden),
+        provider => provider != Provider::None && hidden > 0,
+    }
+}
+
+/// Whether GRU layers of this width run on them.
+pub(crate) fn covers_gru(device: &Device, dtype: DType, hidden: usize) -> bool {
+    match provider(device, dtype) {
+        #[cfg(feature = "cuda")]
+        Provider::Cuda => crate::cuda::covers_state(hidden),
+        provider => provider != Provider::None && hidden > 0,
+    }
+}
+
+/// Whether attention with heads of this depth runs on them.
+pub(crate) fn covers_attention(device: &Device, dtype: DType, depth: usize, draw: Option<&Draw>) -> bool {
+    match provider(device, dtype) {
+        #[cfg(feature = "cuda")]
+        Provider::Cuda => crate::cuda::covers_depth(depth) && draw.is_none_or(|draw| draw.width.is_multiple_of(4)),
+        provider => provider != Provider::None && depth > 0,
+    }
+}
+
+/// Whether these draws run on them: on CUDA samples have whole blocks of four.
+pub(crate) fn covers_draw(device: &Device, dtype: DType, draw: &Draw) -> bool {
+    match provider(device, dtype) {
+        #[cfg(feature = "cuda")]
+        Provider::Cuda => draw.width.is_multiple_of(4),
+        provider => provider != Provider::None && draw.width > 0,
     }
 }
 

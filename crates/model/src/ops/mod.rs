@@ -15,7 +15,10 @@ use burn::backend::Cube;
 #[cfg(feature = "flex")]
 use burn::backend::Flex;
 
-pub(crate) use call::{attention, covers, dropout, dropout_add, gelu, gru, layer_norm, linear, lstm};
+pub(crate) use call::{
+    attention, covers, covers_attention, covers_draw, covers_gru, covers_lstm, dropout, dropout_add, gelu, gru, layer_norm,
+    linear, lstm,
+};
 
 /// A function of `N` tensors with a gradient.
 pub(crate) trait Operation<B: Backend, const N: usize>: Copy + std::fmt::Debug + Send + 'static {

@@ -21,6 +21,7 @@ typedef float OP;
 #endif
 
 #define DEVICE __device__ __forceinline__
+#define INFINITY_F __uint_as_float(0x7f800000u)
 
 // ---------------------------------------------------------------------------------------------- number formats
 
@@ -40,10 +41,10 @@ DEVICE u32 pack_bf16(float low, float high) {
     return r;
 }
 
+// Rounds to the nearest tf32, away from zero in a tie; the tensor cores drop the low bits themselves.
 DEVICE u32 to_tf32(float x) {
-    u32 r;
-    asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(r) : "f"(x));
-    return r;
+    u32 bits = __float_as_uint(x);
+    return fabsf(x) < INFINITY_F ? bits + 0x1000u : bits;
 }
 
 template <typename T> DEVICE T cast(float x);
@@ -70,6 +71,9 @@ DEVICE void store4(float* p, float4 v) { *reinterpret_cast<float4*>(p) = v; }
 DEVICE void store4(bf16* p, float4 v) {
     *reinterpret_cast<uint2*>(p) = make_uint2(pack_bf16(v.x, v.y), pack_bf16(v.z, v.w));
 }
+
+DEVICE void store2(float* p, float a, float b) { *reinterpret_cast<float2*>(p) = make_float2(a, b); }
+DEVICE void store2(bf16* p, float a, float b) { *reinterpret_cast<u32*>(p) = pack_bf16(a, b); }
 
 // ------------------------------------------------------------------------------------------------- activations
 
@@ -238,6 +242,7 @@ DEVICE void barrier_init_fence() { asm volatile("fence.mbarrier_init.release.clu
 DEVICE void barrier_expect(u32 barrier, u32 bytes) {
     asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes) : "memory");
 }
+DEVICE void barrier_arrive(u32 barrier) { asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(barrier) : "memory"); }
 DEVICE void barrier_wait(u32 barrier, u32 parity) {
     u32 done;
     do {

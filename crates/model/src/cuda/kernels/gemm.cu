@@ -1,12 +1,10 @@
-// C = op(A) op(B) [+ bias] [activation] [+ residual] on the tensor cores, for every shape and storage type.
+// C = op(A) op(B) [+ bias] [activation] [+ residual] on Hopper's warpgroup products (wgmma), for every shape and storage type.
 //
 // Tiles go through registers into shared memory: on the way they are converted (tf32 rounding, float to bfloat16),
-// transposed where the depth is not contiguous in memory (ldmatrix transposes no 4-byte numbers), zero-filled at the edges and, for the bias gradient, summed. In shared memory an operand is a set of 8-row x 16-byte blocks (no swizzle): block
+// transposed where the depth is not contiguous in memory (tf32 products take depth-contiguous operands only), zero-filled at the
+// edges and, for the bias gradient, summed. In shared memory an operand is a set of 8-row x 16-byte blocks (no swizzle): block
 // (row / 8, chunk of depth) lies at row / 8 * 144 + chunk * LEAD bytes. 144 instead of 128 and LEAD = 32 modulo 128 keep
-// both the direct and the transposing stores free of bank conflicts, and ldmatrix reads one whole block for a conflict-free pass.
-//
-// Warpgroup products (wgmma) would need a proxy fence between these stores and the product in every step of depth; that fence
-// waits for the loads in flight and so undoes the prefetching. mma.sync keeps them in flight.
+// both the direct and the transposing stores free of bank conflicts.
 //
 // Macros: ACT_BF16 (type of the product); A_BF16, B_BF16, C_BF16 (types in memory); TRANS_A (A is [K, M]), TRANS_B (B is
 //   [N, K]); TILE_M, TILE_N (64 or 128); BIAS (f32 [N]); ACTIVATION (0 none, 1 relu, 2 gelu); RESIDUAL (of C's type and layout);
@@ -56,12 +54,6 @@
 #ifndef COLSUM
 #define COLSUM 0
 #endif
-#ifndef AHEAD
-#define AHEAD 1  // tiles of depth on their way in registers
-#endif
-#ifndef RESIDENT
-#define RESIDENT 2  // blocks of one multiprocessor: limits the registers
-#endif
 
 template <bool B> struct Stored { typedef float type; };
 template <> struct Stored<true> { typedef bf16 type; };
@@ -73,11 +65,7 @@ typedef Stored<(SPLIT ? 0 : C_BF16)>::type TC;
 #define TILE_K (4 * CHUNK)
 #define LEAD(rows) ((rows) / 8 * 144 + 32)
 #define BYTES(rows) (4 * LEAD(rows))
-// 8 warps, 2 along M and 4 along N.
-#define WARP_M (TILE_M / 2)
-#define WARP_N (TILE_N / 4)
-#define MTILES (WARP_M / 16)
-#define NTILES (WARP_N / 8)
+#define WARP_N (TILE_M == 128 ? TILE_N : TILE_N / 2)  // columns of one warpgroup, which always has 64 rows
 
 struct Info {
     i64 m, n, k;
@@ -234,6 +222,33 @@ template <typename T, int ROWS> struct Tile<true, T, ROWS> : TransposedTile<T, R
 
 // --------------------------------------------------------------------------------------------------- products
 
+// Where the tensor cores find an operand: address, the stride between chunks of depth, the stride between groups of 8 rows.
+DEVICE u64 describe(u32 address, int lead) {
+    return (u64)(address >> 4) | (u64)(lead >> 4) << 16 | (u64)(144 >> 4) << 32;
+}
+#if ACT_BF16
+#define SHAPE_K "k16.f32.bf16.bf16"
+#define TAIL "1, 1, 0, 0;"
+#else
+#define SHAPE_K "k8.f32.tf32.tf32"
+#define TAIL "1, 1;"
+#endif
+#define D8(i) "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3]), "+f"(d[i + 4]), "+f"(d[i + 5]), "+f"(d[i + 6]), "+f"(d[i + 7])
+#define R16 "%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15"
+#define R32 R16 ",%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31"
+#define R64 R32 ",%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47,%48,%49,%50,%51,%52,%53,%54,%55,%56,%57,%58,%59,%60,%61,%62,%63"
+DEVICE void product(float (&d)[16], u64 a, u64 b) {
+    asm volatile("wgmma.mma_async.sync.aligned.m64n32" SHAPE_K " {" R16 "}, %16, %17, 1, " TAIL : D8(0), D8(8) : "l"(a), "l"(b));
+}
+DEVICE void product(float (&d)[32], u64 a, u64 b) {
+    asm volatile("wgmma.mma_async.sync.aligned.m64n64" SHAPE_K " {" R32 "}, %32, %33, 1, " TAIL
+                 : D8(0), D8(8), D8(16), D8(24) : "l"(a), "l"(b));
+}
+DEVICE void product(float (&d)[64], u64 a, u64 b) {
+    asm volatile("wgmma.mma_async.sync.aligned.m64n128" SHAPE_K " {" R64 "}, %64, %65, 1, " TAIL
+                 : D8(0), D8(8), D8(16), D8(24), D8(32), D8(40), D8(48), D8(56) : "l"(a), "l"(b));
+}
+
 DEVICE float activate(float x) {
 #if ACTIVATION == 1
     return fmaxf(x, 0.0f);
@@ -244,7 +259,7 @@ DEVICE float activate(float x) {
 #endif
 }
 
-extern "C" __global__ void __launch_bounds__(256, RESIDENT) gemm(const TA* a, const TB* b, TC* c
+extern "C" __global__ void __launch_bounds__(256, 2) gemm(const TA* a, const TB* b, TC* c
 #if BIAS
                                                           , const float* bias
 #endif
@@ -260,7 +275,7 @@ extern "C" __global__ void __launch_bounds__(256, RESIDENT) gemm(const TA* a, co
                                                           , const __grid_constant__ Info info) {
     __shared__ __align__(128) unsigned char tiles[2][BYTES(TILE_M) + BYTES(TILE_N)];
     const int m = (int)info.m, n = (int)info.n;
-    const int thread = threadIdx.x, lane = thread % 32, warp_m = thread / 32 % 2, warp_n = thread / 64;
+    const int thread = threadIdx.x, group = thread / 128;
     const int row0 = blockIdx.y * TILE_M, column0 = blockIdx.x * TILE_N;
     // Each split takes whole tiles of depth.
     const int depth = ((int)info.k + TILE_K - 1) / TILE_K, per_split = (depth + (int)info.splits - 1) / (int)info.splits;
@@ -279,13 +294,13 @@ extern "C" __global__ void __launch_bounds__(256, RESIDENT) gemm(const TA* a, co
         Tile<TRANS_A, TA, TILE_M> a;
         Tile<!TRANS_B, TB, TILE_N> b;
         DEVICE Carried() {}
-    } carried[AHEAD];
+    } carried;
 #if SHIFT_T
     const int steps = (int)info.steps;
     int first = k_begin + thread / (TILE_M / 4) * CHUNK;
     int sequence = first / steps, step = first % steps;
 #endif
-    auto load = [&](int i, Carried& carried) {
+    auto load = [&](int i) {
         int k0 = k_begin + i * TILE_K;
         if (carries_a) {
 #if SHIFT_T
@@ -303,7 +318,7 @@ extern "C" __global__ void __launch_bounds__(256, RESIDENT) gemm(const TA* a, co
 #if COLSUM
     float sums[4] = {};
 #endif
-    auto store = [&](int i, const Carried& carried) {
+    auto store = [&](int i) {
         unsigned char* tile = tiles[i % 2];
         if (carries_a) {
             carried.a.store(tile, thread);
@@ -315,57 +330,49 @@ extern "C" __global__ void __launch_bounds__(256, RESIDENT) gemm(const TA* a, co
         }
     };
 
-    float d[MTILES][NTILES][4] = {};
-    // ldmatrix of A: rows 0-7, rows 8-15, then the same of the next chunk of depth. Of B: both chunks of 8 columns, then of the next 8.
-    const u32 a_at = shared_address(tiles) + (warp_m * (WARP_M / 8) + lane / 8 % 2) * 144 + lane % 8 * 16 + lane / 16 * LEAD(TILE_M);
-    const u32 b_at = shared_address(tiles) + BYTES(TILE_M) + (warp_n * (WARP_N / 8) + lane / 16) * 144 + lane % 8 * 16 + lane / 8 % 2 * LEAD(TILE_N);
+    float d[WARP_N / 2];
 #pragma unroll
-    for (int i = 0; i < AHEAD; i++)
-        if (i < count) load(i, carried[i]);
-    if (count > 0) store(0, carried[0]);
-    if (count > AHEAD) load(AHEAD, carried[0]);
-    for (int base = 0; base < count; base += AHEAD)
+    for (int i = 0; i < WARP_N / 2; i++) d[i] = 0.0f;
+    const u32 a_at = shared_address(tiles) + (TILE_M == 128 ? group * (64 / 8 * 144) : 0);
+    const u32 b_at = shared_address(tiles) + BYTES(TILE_M) + (TILE_M == 128 ? 0 : group * (WARP_N / 8 * 144));
+    if (count > 0) {
+        load(0);
+        store(0);
+        if (count > 1) load(1);
+    }
+    for (int i = 0; i < count; i++) {
+        // The products read shared memory through another path than the stores above: order the two, then meet.
+        asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+        __syncthreads();
+        asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
+        const u32 offset = i % 2 * (u32)sizeof(tiles[0]);
 #pragma unroll
-        for (int u = 0; u < AHEAD; u++) {  // so that the carried tiles are named at compile time
-            const int i = base + u;
-            if (i >= count) break;
-            __syncthreads();
-            // The next tile goes from registers to the other buffer, and a later one into registers.
-            if (i + 1 < count) store(i + 1, carried[(u + 1) % AHEAD]);
-            if (i + 1 + AHEAD < count) load(i + 1 + AHEAD, carried[(u + 1) % AHEAD]);
-            const u32 offset = i % 2 * (u32)sizeof(tiles[0]);
-#pragma unroll
-            for (int k = 0; k < 2; k++) {
-                u32 x[MTILES][4], y[NTILES / 2][4];
-#pragma unroll
-                for (int p = 0; p < MTILES; p++) load_matrices(x[p], a_at + offset + k * 2 * LEAD(TILE_M) + p * 2 * 144);
-#pragma unroll
-                for (int q = 0; q < NTILES / 2; q++) load_matrices(y[q], b_at + offset + k * 2 * LEAD(TILE_N) + q * 2 * 144);
-#pragma unroll
-                for (int p = 0; p < MTILES; p++)
-#pragma unroll
-                    for (int q = 0; q < NTILES; q++) mma_act(d[p][q], x[p], y[q / 2][q % 2 * 2], y[q / 2][q % 2 * 2 + 1]);
-            }
-        }
+        for (int k = 0; k < 2; k++)
+            product(d, describe(a_at + offset + k * 2 * LEAD(TILE_M), LEAD(TILE_M)), describe(b_at + offset + k * 2 * LEAD(TILE_N), LEAD(TILE_N)));
+        asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
+        // While the tensor cores work: the next tile from registers to the other buffer, the one after into registers.
+        if (i + 1 < count) store(i + 1);
+        if (i + 2 < count) load(i + 2);
+        asm volatile("wgmma.wait_group.sync.aligned 0;" ::: "memory");
+    }
 
-    // Results: register 2 half + e of tile (p, q) is row lane / 4 + 8 half, column 2 (lane % 4) + e. Neighbouring lanes swap
-    // halves of two q, so that each writes 4 columns in a row and the four lanes of a row fill whole sectors.
-    const int tg = lane % 4;
-    const int row_base = row0 + warp_m * WARP_M + lane / 4;
-    const int column_base = column0 + warp_n * WARP_N + tg % 2 * 8 + tg / 2 * 4;
+    // Results: register 4 j + 2 half + e of a thread is row lane / 4 + 8 half, column 8 j + 2 (lane % 4) + e. Neighbouring
+    // lanes swap halves of two j, so that each writes 4 columns in a row and the four lanes of a row fill whole sectors.
+    const int lane = thread % 32, warp = thread / 32 % 4, tg = lane % 4;
+    const int row_base = row0 + (TILE_M == 128 ? group * 64 : 0) + warp * 16 + lane / 4;
+    const int column_base = column0 + (TILE_M == 128 ? 0 : group * WARP_N) + tg % 2 * 8 + tg / 2 * 4;
     TC* out = c + (SPLIT ? (i64)blockIdx.z * m * n : info.c_offset);
     const i64 pitch = SPLIT ? n : info.ldc;
     const bool c_wide = SPLIT ? n % 4 == 0 : ((info.ldc | info.c_offset) & 3) == 0;
 #pragma unroll
-    for (int n_row = 0; n_row < MTILES * 2; n_row++)
+    for (int j = 0; j < WARP_N / 8; j += 2)
 #pragma unroll
-        for (int j = 0; j < NTILES; j += 2) {
-            const int p = n_row / 2, half = n_row % 2;
-            float lo0 = d[p][j][2 * half], lo1 = d[p][j][2 * half + 1], hi0 = d[p][j + 1][2 * half], hi1 = d[p][j + 1][2 * half + 1];
+        for (int half = 0; half < 2; half++) {
+            float lo0 = d[4 * j + 2 * half], lo1 = d[4 * j + 2 * half + 1], hi0 = d[4 * j + 4 + 2 * half], hi1 = d[4 * j + 4 + 2 * half + 1];
             bool odd = tg % 2;
             float r0 = __shfl_xor_sync(0xffffffffu, odd ? lo0 : hi0, 1), r1 = __shfl_xor_sync(0xffffffffu, odd ? lo1 : hi1, 1);
             float v[4] = {odd ? r0 : lo0, odd ? r1 : lo1, odd ? hi0 : r0, odd ? hi1 : r1};
-            int row = row_base + 16 * p + 8 * half, column = column_base + 8 * j;
+            int row = row_base + 8 * half, column = column_base + 8 * j;
             if (row >= m || column >= n) continue;
 #pragma unroll
             for (int e = 0; e < 4; e++) {
@@ -374,7 +381,7 @@ extern "C" __global__ void __launch_bounds__(256, RESIDENT) gemm(const TA* a, co
 #endif
                 v[e] = activate(v[e]);
             }
-            TC* to = out + row * pitch + column;
+            TC* p = out + row * pitch + column;
 #if RESIDUAL
             const TC* q = residual + info.c_offset + row * pitch + column;
 #pragma unroll
@@ -382,10 +389,10 @@ extern "C" __global__ void __launch_bounds__(256, RESIDENT) gemm(const TA* a, co
                 if (column + e < n) v[e] += to_f32(q[e]);
 #endif
             if (c_wide && column + 4 <= n) {
-                store4(to, make_float4(v[0], v[1], v[2], v[3]));
+                store4(p, make_float4(v[0], v[1], v[2], v[3]));
             } else {
                 for (int e = 0; e < 4; e++)
-                    if (column + e < n) to[e] = cast<TC>(v[e]);
+                    if (column + e < n) p[e] = cast<TC>(v[e]);
             }
         }
 #if COLSUM

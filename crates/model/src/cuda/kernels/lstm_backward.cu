@@ -62,6 +62,8 @@ typedef uint2 Partial;  // a lane's 4 results of a tile, packed
 typedef uint4 Partial;
 #endif
 
+#define REMOTE ((CLUSTER - 1) * (UNITS / 16) * 32 * (int)sizeof(Partial))  // bytes that other blocks send in a step
+
 struct Info {
     i64 batch, steps;
     i64 has_state;   // c0 is given; zeros otherwise
@@ -166,20 +168,20 @@ extern "C" __global__ void __cluster_dims__(CLUSTER, 1, 1) __launch_bounds__(THR
     copy_wait();
 #if CLUSTER > 1
     if (thread == 0) {
-        barrier_init(barrier_at, 1);
-        barrier_init(barrier_at + 8, 1);
+        // Besides this thread, the block's own warps that work for it arrive; their sums need not travel.
+        barrier_init(barrier_at, 1 + UNITS / 16 / MTILES);
+        barrier_init(barrier_at + 8, 1 + UNITS / 16 / MTILES);
         barrier_init_fence();
-        barrier_expect(barrier_at, sizeof(incoming[0]));
-        barrier_expect(barrier_at + 8, sizeof(incoming[0]));
+        barrier_expect(barrier_at, REMOTE);
+        barrier_expect(barrier_at + 8, REMOTE);
     }
     cluster_sync();
-    u32 send_to[MTILES], send_barrier[MTILES];
+    const int target = m_warp * MTILES / (UNITS / 16);  // the block that this warp works for
+    u32 send_to[MTILES];
+    const u32 send_barrier = map_shared(barrier_at, target);
 #pragma unroll
-    for (int m = 0; m < MTILES; m++) {
-        int tile = m_warp * MTILES + m, to = tile / (UNITS / 16);
-        send_to[m] = map_shared(shared_address(&incoming[0][rank * K_WARPS + k_warp][tile % (UNITS / 16)][lane]), to);
-        send_barrier[m] = map_shared(barrier_at, to);
-    }
+    for (int m = 0; m < MTILES; m++)
+        send_to[m] = map_shared(shared_address(&incoming[0][rank * K_WARPS + k_warp][(m_warp * MTILES + m) % (UNITS / 16)][lane]), target);
 #else
     __syncthreads();
 #endif
@@ -188,7 +190,7 @@ extern "C" __global__ void __cluster_dims__(CLUSTER, 1, 1) __launch_bounds__(THR
     auto received = [&](int s, float (&dh)[2]) {
 #if CLUSTER > 1
         barrier_wait(barrier_at + (s - 1) % 2 * 8, (s - 1) / 2 % 2);
-        if (thread == 0) barrier_expect(barrier_at + (s - 1) % 2 * 8, sizeof(incoming[0]));
+        if (thread == 0) barrier_expect(barrier_at + (s - 1) % 2 * 8, REMOTE);
 #else
         __syncthreads();
 #endif
@@ -308,11 +310,19 @@ extern "C" __global__ void __cluster_dims__(CLUSTER, 1, 1) __launch_bounds__(THR
 #define MAKE make_uint4
 #endif
 #if CLUSTER > 1
-                store_async(send_to[m] + s % 2 * (u32)sizeof(incoming[0]), send_barrier[m] + s % 2 * 8, PARTIAL);
-#else
-                incoming[s % 2][k_warp][m_warp * MTILES + m][lane] = MAKE(PARTIAL);
+                if (target != rank) {
+                    store_async(send_to[m] + s % 2 * (u32)sizeof(incoming[0]), send_barrier + s % 2 * 8, PARTIAL);
+                    continue;
+                }
 #endif
+                incoming[s % 2][rank * K_WARPS + k_warp][(m_warp * MTILES + m) % (UNITS / 16)][lane] = MAKE(PARTIAL);
             }
+#if CLUSTER > 1
+            if (target == rank) {
+                __syncwarp();
+                if (lane == 0) barrier_arrive(barrier_at + s % 2 * 8);
+            }
+#endif
         }
         copy_out(s);
         if (s + 2 < steps) copy_in(s + 2);

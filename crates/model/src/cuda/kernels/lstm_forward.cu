@@ -36,6 +36,7 @@
 #define KSTEPS (H / 16)
 #define CHAINS (KSTEPS >= 8 ? 4 : 2)              // independent sums, since one product's latency exceeds its cost
 #define STRIDE (H * 2 + 16)                       // bytes; 16 more than whole banks keep ldmatrix free of conflicts
+#define REMOTE (ROWS * (H - UNITS) * 2)           // bytes that other blocks send in a step
 #define PITCH (UNITS * (int)sizeof(ACT) + 16)     // bytes of one row of cells or outputs in a stage
 #define GATE_PITCH (4 * UNITS * (int)sizeof(ACT) + 16)
 #ifndef FAR
@@ -134,11 +135,12 @@ extern "C" __global__ void __cluster_dims__(CLUSTER, 1, 1) __launch_bounds__(THR
     copy_wait();
 #if CLUSTER > 1
     if (thread == 0) {
-        barrier_init(barrier_at, 1);
-        barrier_init(barrier_at + 8, 1);
+        // Besides this thread, the block's own warps arrive; their slices need not travel.
+        barrier_init(barrier_at, 1 + WARPS);
+        barrier_init(barrier_at + 8, 1 + WARPS);
         barrier_init_fence();
-        barrier_expect(barrier_at, ROWS * H * 2);
-        barrier_expect(barrier_at + 8, ROWS * H * 2);
+        barrier_expect(barrier_at, REMOTE);
+        barrier_expect(barrier_at + 8, REMOTE);
     }
     cluster_sync();
     // This lane's share of the sends: a row of the warp's 8 units, 16 bytes, to one block.
@@ -160,7 +162,7 @@ extern "C" __global__ void __cluster_dims__(CLUSTER, 1, 1) __launch_bounds__(THR
 #if CLUSTER > 1
         if (s > 0) {
             barrier_wait(barrier_at + s % 2 * 8, (s - 1) / 2 % 2);
-            if (thread == 0) barrier_expect(barrier_at + s % 2 * 8, ROWS * H * 2);
+            if (thread == 0) barrier_expect(barrier_at + s % 2 * 8, REMOTE);
         }
 #endif
         ACT* own_gates[2];
@@ -225,9 +227,13 @@ extern "C" __global__ void __cluster_dims__(CLUSTER, 1, 1) __launch_bounds__(THR
             for (int i = 0; i < per_lane; i++)
                 if (lane + 32 * i < sends) {
                     uint4 v = *reinterpret_cast<const uint4*>(outgoing[warp] + (lane + 32 * i) % ROWS * 16);
-                    store_async(send_to[i] + (s + 1) % 2 * (ROWS * STRIDE), send_barrier[i] + (s + 1) % 2 * 8, v.x, v.y, v.z, v.w);
+                    if ((lane + 32 * i) / ROWS != rank)
+                        store_async(send_to[i] + (s + 1) % 2 * (ROWS * STRIDE), send_barrier[i] + (s + 1) % 2 * 8, v.x, v.y, v.z, v.w);
+                    else
+                        *reinterpret_cast<uint4*>(hidden[(s + 1) % 2] + (lane + 32 * i) % ROWS * STRIDE + (rank * UNITS + warp * 8) * 2) = v;
                 }
         __syncwarp();
+        if (more && lane == 0) barrier_arrive(barrier_at + (s + 1) % 2 * 8);
 #else
         __syncthreads();
 #endif

@@ -1,0 +1,184 @@
+// Layer normalisation over the last axis [rows, H], forward and backward, alone or behind a residual with dropout.
+//
+// One warp takes one row; a lane keeps its part of it in registers. With ADD = 1 what is normalised is
+// sum = residual + dropout(x), which is also written (the backward pass reads it in the place of x).
+//
+// Macros: H (any), ACT_BF16, ADD (0/1), EXTRA (0/1, backward: another gradient of the normalised input comes in and is added).
+// Grid of norm_forward: (ceil(rows / 8), 1, 1). Grid of norm_backward: (blocks, 1, 1) with any number of blocks; each leaves
+// one row of partial sums for gemm_reduce (count = second_count = H, splits = blocks). Block 256.
+
+#ifndef ADD
+#define ADD 0
+#endif
+#ifndef EXTRA
+#define EXTRA 0
+#endif
+#define WIDTH (H % 4 == 0 ? 4 : 1)             // neighbours of one access
+#define PARTS ((H + 32 * WIDTH - 1) / (32 * WIDTH))
+
+struct Info {
+    i64 rows;
+    double eps;
+    i64 seed, salt;  // ADD
+    double p;        // ADD; 0 = no dropout
+};
+
+struct Row {
+    float v[PARTS][WIDTH];
+};
+DEVICE int column_of(int part, int lane) { return (part * 32 + lane) * WIDTH; }
+DEVICE void load_row(Row& r, const ACT* p, int lane) {
+#pragma unroll
+    for (int j = 0; j < PARTS; j++) {
+        int c = column_of(j, lane);
+        if constexpr (WIDTH == 4) {
+            float4 v = c < H ? load4(p + c) : make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+            r.v[j][0] = v.x, r.v[j][1 % WIDTH] = v.y, r.v[j][2 % WIDTH] = v.z, r.v[j][3 % WIDTH] = v.w;
+        } else {
+            r.v[j][0] = c < H ? to_f32(p[c]) : 0.0f;
+        }
+    }
+}
+template <typename T> DEVICE void store_row(T* p, const Row& r, int lane) {
+#pragma unroll
+    for (int j = 0; j < PARTS; j++) {
+        int c = column_of(j, lane);
+        if (c >= H) continue;
+        if constexpr (WIDTH == 4)
+            store4(p + c, make_float4(r.v[j][0], r.v[j][1 % WIDTH], r.v[j][2 % WIDTH], r.v[j][3 % WIDTH]));
+        else
+            p[c] = cast<T>(r.v[j][0]);
+    }
+}
+DEVICE void drop_row(Row& r, const Dropout& dropout, i64 row, int lane) {
+#pragma unroll
+    for (int j = 0; j < PARTS; j++) {
+        u64 e = (u64)row * H + column_of(j, lane);
+        u32 keep = WIDTH == 4 ? dropout.keep4(e / 4) : dropout.keep(e);
+#pragma unroll
+        for (int i = 0; i < WIDTH; i++) r.v[j][i] = keep >> i & 1 ? r.v[j][i] * dropout.scale : 0.0f;
+    }
+}
+
+extern "C" __global__ void __launch_bounds__(256) norm_forward(const ACT* x, const float* gamma, const float* beta, ACT* y,
+                                                              float* mean, float* rstd
+#if ADD
+                                                              , const ACT* residual, ACT* sum
+#endif
+                                                              , const __grid_constant__ Info info) {
+    const int lane = threadIdx.x % 32;
+    const i64 row = (i64)blockIdx.x * 8 + threadIdx.x / 32;
+    if (row >= info.rows) return;
+    Row r;
+    load_row(r, x + row * H, lane);
+#if ADD
+    Row other;
+    load_row(other, residual + row * H, lane);
+    if (info.p > 0.0) drop_row(r, Dropout(info.seed, info.salt, info.p), row, lane);
+#pragma unroll
+    for (int j = 0; j < PARTS; j++)
+#pragma unroll
+        for (int i = 0; i < WIDTH; i++) r.v[j][i] = to_f32(cast<ACT>(r.v[j][i] + other.v[j][i]));  // as the backward pass will read it
+    store_row(sum + row * H, r, lane);
+#endif
+    float total = 0.0f;
+#pragma unroll
+    for (int j = 0; j < PARTS; j++)
+#pragma unroll
+        for (int i = 0; i < WIDTH; i++) total += r.v[j][i];
+    const float m = warp_sum(total) * (1.0f / H);
+    float square = 0.0f;
+#pragma unroll
+    for (int j = 0; j < PARTS; j++)
+#pragma unroll
+        for (int i = 0; i < WIDTH; i++) {
+            float d = column_of(j, lane) < H ? r.v[j][i] - m : 0.0f;
+            square = fmaf(d, d, square);
+        }
+    const float s = rsqrtf(warp_sum(square) * (1.0f / H) + (float)info.eps);
+#pragma unroll
+    for (int j = 0; j < PARTS; j++)
+#pragma unroll
+        for (int i = 0; i < WIDTH; i++) {
+            int c = column_of(j, lane) + i;
+            if (c < H) r.v[j][i] = fmaf((r.v[j][i] - m) * s, gamma[c], beta[c]);
+        }
+    store_row(y + row * H, r, lane);
+    if (lane == 0) {
+        mean[row] = m;
+        rstd[row] = s;
+    }
+}
+
+// x is the normalised input (the sum with ADD). dx is the gradient of x; with ADD of what was dropped out, and dresidual that
+// of the residual (and of the sum).
+extern "C" __global__ void __launch_bounds__(256) norm_backward(const ACT* dy, const ACT* x, const float* gamma, const float* mean,
+                                                               const float* rstd, ACT* dx, float* gamma_partial, float* beta_partial
+#if ADD
+                                                               , ACT* dresidual
+#endif
+#if EXTRA
+                                                               , const ACT* extra
+#endif
+                                                               , const __grid_constant__ Info info) {
+    __shared__ float room[8][32 * WIDTH];
+    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+    Row dgamma = {}, dbeta = {}, scale;
+#pragma unroll
+    for (int j = 0; j < PARTS; j++)
+#pragma unroll
+        for (int i = 0; i < WIDTH; i++) scale.v[j][i] = column_of(j, lane) + i < H ? gamma[column_of(j, lane) + i] : 0.0f;
+    for (i64 row = (i64)blockIdx.x * 8 + warp; row < info.rows; row += (i64)gridDim.x * 8) {
+        Row g, r;
+        load_row(g, dy + row * H, lane);
+        load_row(r, x + row * H, lane);
+        const float m = mean[row], s = rstd[row];
+        float sum = 0.0f, dot = 0.0f;
+#pragma unroll
+        for (int j = 0; j < PARTS; j++)
+#pragma unroll
+            for (int i = 0; i < WIDTH; i++) {
+                float n = (r.v[j][i] - m) * s;
+                dgamma.v[j][i] = fmaf(g.v[j][i], n, dgamma.v[j][i]);
+                dbeta.v[j][i] += g.v[j][i];
+                g.v[j][i] *= scale.v[j][i];
+                r.v[j][i] = n;
+                sum += g.v[j][i];
+                dot = fmaf(g.v[j][i], n, dot);
+            }
+        sum = warp_sum(sum) * (1.0f / H);
+        dot = warp_sum(dot) * (1.0f / H);
+#pragma unroll
+        for (int j = 0; j < PARTS; j++)
+#pragma unroll
+            for (int i = 0; i < WIDTH; i++) g.v[j][i] = s * (g.v[j][i] - sum - r.v[j][i] * dot);
+#if EXTRA
+        load_row(r, extra + row * H, lane);
+#pragma unroll
+        for (int j = 0; j < PARTS; j++)
+#pragma unroll
+            for (int i = 0; i < WIDTH; i++) g.v[j][i] += r.v[j][i];
+#endif
+#if ADD
+        store_row(dresidual + row * H, g, lane);
+        if (info.p > 0.0) drop_row(g, Dropout(info.seed, info.salt, info.p), row, lane);
+#endif
+        store_row(dx + row * H, g, lane);
+    }
+    // The warps' sums, in their order.
+#pragma unroll
+    for (int which = 0; which < 2; which++)
+#pragma unroll
+        for (int j = 0; j < PARTS; j++) {
+            __syncthreads();
+#pragma unroll
+            for (int i = 0; i < WIDTH; i++) room[warp][lane * WIDTH + i] = which ? dbeta.v[j][i] : dgamma.v[j][i];
+            __syncthreads();
+            int c = j * 32 * WIDTH + threadIdx.x;
+            if (threadIdx.x < 32 * WIDTH && c < H) {
+                float total = 0.0f;
+                for (int w = 0; w < 8; w++) total += room[w][threadIdx.x];
+                (which ? beta_partial : gamma_partial)[(i64)blockIdx.x * H + c] = total;
+            }
+        }
+}

@@ -1,0 +1,142 @@
+//! Layer norm, dropout and GELU.
+
+use burn::backend::Cube;
+use burn::tensor::DType;
+use burn_cubecl::tensor::CubeTensor;
+
+use super::launch::{Launch, Source, dims, empty, is_bf16, plain, source};
+use super::product::rows;
+use crate::ops::{Draw, Dropout, DropoutAdd, Gelu, LayerNorm, Operation};
+
+const NORM_FORWARD: Source = source!("norm", "norm_forward");
+const NORM_BACKWARD: Source = source!("norm", "norm_backward");
+const REDUCE: Source = source!("gemm_reduce");
+const DROPOUT: Source = source!("dropout");
+const ACTIVATION_FORWARD: Source = source!("activation", "activation_forward");
+const ACTIVATION_BACKWARD: Source = source!("activation", "activation_backward");
+
+const THREADS: usize = 256;
+/// Blocks of the norm's backward kernel: each leaves one row of sums.
+const BLOCKS: usize = 264;
+/// The kernels' name for GELU.
+const GELU: usize = 2;
+
+impl Operation<Cube, 3> for LayerNorm {
+    /// x, scale, and the rows' means and reciprocal deviations.
+    type Saved = [CubeTensor; 4];
+
+    fn forward(&self, inputs: [CubeTensor; 3], save: bool) -> (CubeTensor, Option<Self::Saved>) {
+        let [x, scale, shift] = inputs.map(plain);
+        let [width] = dims(&scale);
+        let rows = rows(&x, width);
+        let y = empty(&x, x.meta.shape().clone(), x.dtype);
+        let [mean, factor] = [0, 1].map(|_| empty(&x, [rows], DType::F32));
+        Launch::new(NORM_FORWARD, THREADS)
+            .flag("ACT_BF16", is_bf16(&x))
+            .define("H", width)
+            .buffers([&x, &scale, &shift, &y, &mean, &factor])
+            .number(rows)
+            .number(self.epsilon)
+            .numbers([0_usize; 3])
+            .run(&x.client, [rows.div_ceil(THREADS / 32), 1, 1]);
+        (y, save.then_some([x, scale, mean, factor]))
+    }
+
+    fn backward(&self, [x, scale, mean, factor]: Self::Saved, dy: CubeTensor, _: [bool; 3]) -> [Option<CubeTensor>; 3] {
+        let [width] = dims(&scale);
+        let rows = rows(&x, width);
+        let blocks = rows.div_ceil(THREADS / 32).min(BLOCKS);
+        let dx = empty(&x, x.meta.shape().clone(), x.dtype);
+        let partial = [0, 1].map(|_| empty(&x, [blocks, width], DType::F32));
+        let sums = [0, 1].map(|_| empty(&x, [width], DType::F32));
+        Launch::new(NORM_BACKWARD, THREADS)
+            .flag("ACT_BF16", is_bf16(&x))
+            .define("H", width)
+            .buffers([&plain(dy), &x, &scale, &mean, &factor, &dx, &partial[0], &partial[1]])
+            .number(rows)
+            .number(self.epsilon)
+            .numbers([0_usize; 3])
+            .run(&x.client, [blocks, 1, 1]);
+        Launch::new(REDUCE, THREADS)
+            .buffers([&partial[0], &sums[0], &partial[1], &sums[1]])
+            .numbers([width, width, blocks, 0])
+            .run(&x.client, [(2 * width).div_ceil(THREADS), 1, 1]);
+        let [dscale, dshift] = sums;
+        [Some(dx), Some(dscale), Some(dshift)]
+    }
+}
+
+fn drop(draw: &Draw, x: &CubeTensor, residual: Option<&CubeTensor>) -> CubeTensor {
+    let y = empty(x, x.meta.shape().clone(), x.dtype);
+    let count = x.meta.shape().num_elements();
+    Launch::new(DROPOUT, THREADS)
+        .flag("ACT_BF16", is_bf16(x))
+        .flag("RESIDUAL", residual.is_some())
+        .buffers([x, &y])
+        .buffers(residual)
+        .number(count)
+        .numbers([draw.key, draw.first_group()])
+        .number(draw.p)
+        .run(&x.client, [count.div_ceil(4 * THREADS), 1, 1]);
+    y
+}
+
+impl Draw {
+    /// The first block of four words of the batch; samples have whole blocks here.
+    pub(super) const fn first_group(&self) -> u64 {
+        self.first_sample * (self.width as u64).div_ceil(4)
+    }
+}
+
+impl Operation<Cube, 1> for Dropout {
+    type Saved = ();
+
+    fn forward(&self, [x]: [CubeTensor; 1], save: bool) -> (CubeTensor, Option<()>) {
+        (drop(&self.draw, &plain(x), None), save.then_some(()))
+    }
+
+    fn backward(&self, (): (), dy: CubeTensor, _: [bool; 1]) -> [Option<CubeTensor>; 1] {
+        [Some(drop(&self.draw, &plain(dy), None))]
+    }
+}
+
+impl Operation<Cube, 2> for DropoutAdd {
+    type Saved = ();
+
+    fn forward(&self, inputs: [CubeTensor; 2], save: bool) -> (CubeTensor, Option<()>) {
+        let [x, residual] = inputs.map(plain);
+        (drop(&self.draw, &x, Some(&residual)), save.then_some(()))
+    }
+
+    fn backward(&self, (): (), dy: CubeTensor, _: [bool; 2]) -> [Option<CubeTensor>; 2] {
+        let dy = plain(dy);
+        [Some(drop(&self.draw, &dy, None)), Some(dy)]
+    }
+}
+
+fn activation(source: Source, buffers: &[&CubeTensor], x: &CubeTensor) {
+    let count = x.meta.shape().num_elements();
+    Launch::new(source, THREADS)
+        .flag("ACT_BF16", is_bf16(x))
+        .define("KIND", GELU)
+        .buffers(buffers.iter().copied())
+        .numbers([count, 1])
+        .run(&x.client, [count.div_ceil(THREADS), 1, 1]);
+}
+
+impl Operation<Cube, 1> for Gelu {
+    type Saved = CubeTensor;
+
+    fn forward(&self, [x]: [CubeTensor; 1], save: bool) -> (CubeTensor, Option<CubeTensor>) {
+        let x = plain(x);
+        let y = empty(&x, x.meta.shape().clone(), x.dtype);
+        activation(ACTIVATION_FORWARD, &[&x, &y], &x);
+        (y, save.then_some(x))
+    }
+
+    fn backward(&self, x: CubeTensor, dy: CubeTensor, _: [bool; 1]) -> [Option<CubeTensor>; 1] {
+        let dx = empty(&x, x.meta.shape().clone(), x.dtype);
+        activation(ACTIVATION_BACKWARD, &[&plain(dy), &x, &dx], &x);
+        [Some(dx)]
+    }
+}
