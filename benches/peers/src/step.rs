@@ -35,7 +35,7 @@ fn device(o: &Options) -> Device {
     match o.device.as_str() {
         "cpu" => Device::flex(),
         #[cfg(feature = "cuda")]
-        "cuda" => Device::cuda(tapeloom::model::burn::tensor::DeviceKind::DefaultDevice),
+        "cuda" => Device::cuda(0),
         other => panic!("--device {other}: this build has no such device"),
     }
 }

@@ -14,6 +14,12 @@ impl Philox {
         Self { key: [key as u32, (key >> 32) as u32] }
     }
 
+    /// The key's two words, low first.
+    #[must_use]
+    pub const fn key(&self) -> [u32; 2] {
+        self.key
+    }
+
     /// The four 32-bit words at `counter`.
     #[must_use]
     pub const fn block(&self, counter: [u32; 4]) -> [u32; 4] {

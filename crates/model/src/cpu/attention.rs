@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use super::math::{exp, vectorised};
+use super::memory::Buffer;
 use super::product::{Packed, Rows, Start};
 use crate::ops::Draw;
 
@@ -107,10 +108,10 @@ fn softmax(x: &mut [f32], scale: f32) {
 }
 
 /// `qkv` is `[batch, steps, 3 width]`: queries, keys, values. The result is `[batch, steps, width]`.
-pub(crate) fn forward(shape: &Shape, qkv: &[f32], draw: Option<&Draw>) -> Vec<f32> {
+pub(crate) fn forward(shape: &Shape, qkv: &[f32], draw: Option<&Draw>) -> Buffer {
     let Shape { batch, steps, width, heads, .. } = *shape;
     let depth = shape.depth();
-    let mut out = vec![0.0; batch * steps * width];
+    let mut out = Buffer::stale(batch * steps * width);
     let samples = out.par_chunks_mut(steps * width).zip(qkv.par_chunks(steps * 3 * width)).enumerate();
     samples.for_each_init(
         || Scratch::new(steps),
@@ -131,10 +132,10 @@ pub(crate) fn forward(shape: &Shape, qkv: &[f32], draw: Option<&Draw>) -> Vec<f3
 }
 
 /// The gradient of `qkv`; the weights are computed anew.
-pub(crate) fn backward(shape: &Shape, qkv: &[f32], draw: Option<&Draw>, dy: &[f32]) -> Vec<f32> {
+pub(crate) fn backward(shape: &Shape, qkv: &[f32], draw: Option<&Draw>, dy: &[f32]) -> Buffer {
     let Shape { batch, steps, width, heads, .. } = *shape;
     let (depth, row) = (shape.depth(), 3 * width);
-    let mut grads = vec![0.0; batch * steps * row];
+    let mut grads = Buffer::stale(batch * steps * row);
     let given = qkv.par_chunks(steps * row).zip(dy.par_chunks(steps * width));
     grads.par_chunks_mut(steps * row).zip(given).enumerate().for_each_init(
         || Scratch::new(steps),

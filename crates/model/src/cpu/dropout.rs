@@ -4,9 +4,11 @@ use rayon::prelude::*;
 use tapeloom_core::Philox;
 
 use super::math::vectorised;
+use super::memory::Buffer;
+use super::words;
 use crate::ops::Draw;
 
-/// Numbers whose draws are made in one go.
+/// Numbers whose draws are made in one go; a multiple of the run of [`words`].
 const BLOCK: usize = 1024;
 
 impl Draw {
@@ -22,17 +24,11 @@ impl Draw {
         let mut at = range.start;
         while at < range.end {
             let count = BLOCK.min(range.end - at);
-            let buffer = &mut buffer[..count.next_multiple_of(4)];
+            let first = (base + at as u64) / 4;
+            let run = &mut buffer[..count.next_multiple_of(words::RUN)];
             vectorised(
                 #[inline(always)]
-                || {
-                    for (block, factors) in ((base + at as u64) / 4..).zip(buffer.chunks_exact_mut(4)) {
-                        let words = philox.block([block as u32, (block >> 32) as u32, 0, 0]);
-                        for (factor, word) in factors.iter_mut().zip(words) {
-                            *factor = if word >= threshold { keep } else { 0.0 };
-                        }
-                    }
-                },
+                || words::fill(&philox, first, run, |word| if word >= threshold { keep } else { 0.0 }),
             );
             f(at, &buffer[..count]);
             at += count;
@@ -41,10 +37,10 @@ impl Draw {
 }
 
 /// `residual + x * mask`, or without a residual. Its own backward pass for `x`.
-pub(crate) fn forward(x: &[f32], residual: Option<&[f32]>, draw: &Draw) -> Vec<f32> {
+pub(crate) fn forward(x: &[f32], residual: Option<&[f32]>, draw: &Draw) -> Buffer {
     let mut out = match residual {
-        Some(residual) => residual.to_vec(),
-        None => vec![0.0; x.len()],
+        Some(residual) => Buffer::copy_of(residual),
+        None => Buffer::zeros(x.len()),
     };
     let width = draw.width;
     out.par_chunks_mut(width).zip(x.par_chunks(width)).enumerate().for_each(|(sample, (out, x))| {

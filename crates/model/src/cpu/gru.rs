@@ -2,6 +2,7 @@
 //! applies after the hidden product.
 
 use super::lstm::neighbours;
+use super::memory::Buffer;
 use super::math::{sigmoid, tanh, vectorised};
 use super::product::{Packed, Rows, Start};
 use super::sums::{column_sums, outer_products};
@@ -41,20 +42,20 @@ pub(crate) struct Weights<'a> {
 #[derive(Debug)]
 pub(crate) struct Forward {
     /// `[batch, steps, hidden]`
-    pub(crate) output: Vec<f32>,
+    pub(crate) output: Buffer,
     /// `[batch, steps, 4 hidden]`: reset, update and new gates after their functions, and the hidden product of the last.
-    pub(crate) gates: Vec<f32>,
+    pub(crate) gates: Buffer,
 }
 
 /// Gradients, in the shapes of what they belong to.
 #[derive(Debug)]
 pub(crate) struct Backward {
-    pub(crate) x: Option<Vec<f32>>,
+    pub(crate) x: Option<Buffer>,
     pub(crate) input: Vec<f32>,
     pub(crate) hidden: Vec<f32>,
     pub(crate) bias: Vec<f32>,
     pub(crate) new_bias: Vec<f32>,
-    pub(crate) h0: Vec<f32>,
+    pub(crate) h0: Buffer,
 }
 
 pub(crate) fn forward(shape: &Shape, x: &[f32], weights: &Weights<'_>, h0: &[f32]) -> Forward {
@@ -62,8 +63,8 @@ pub(crate) fn forward(shape: &Shape, x: &[f32], weights: &Weights<'_>, h0: &[f32
     let (three, wide) = (3 * hidden, 4 * hidden);
     let packed_input = Packed::new(weights.input, inputs, three, three, 1);
     let packed_hidden = Packed::new(weights.hidden, hidden, three, three, 1);
-    let mut output = vec![0.0; batch * steps * hidden];
-    let mut gates = vec![0.0; batch * steps * wide];
+    let mut output = Buffer::stale(batch * steps * hidden);
+    let mut gates = Buffer::stale(batch * steps * wide);
     let run = |samples: std::ops::Range<usize>, [output, gates]: [&mut [f32]; 2]| {
         let count = samples.len();
         let x = Rows { data: &x[samples.start * steps * inputs..], stride: inputs };
@@ -133,10 +134,10 @@ pub(crate) fn backward(
     let back_hidden = Packed::new(weights.hidden, three, hidden, 1, three);
     let back_input = want_x.then(|| Packed::new(weights.input, three, inputs, 1, three));
     // Gradients of the sums that the input makes, and of those that the hidden state makes: they differ in the last gate.
-    let (mut dinput, mut dhidden) = (vec![0.0; batch * steps * three], vec![0.0; batch * steps * three]);
-    let mut dx = vec![0.0; if want_x { batch * steps * inputs } else { 0 }];
-    let mut dh0 = vec![0.0; batch * hidden];
-    let mut before = vec![0.0; batch * steps * hidden];
+    let (mut dinput, mut dhidden) = (Buffer::stale(batch * steps * three), Buffer::stale(batch * steps * three));
+    let mut dx = Buffer::stale(if want_x { batch * steps * inputs } else { 0 });
+    let mut dh0 = Buffer::zeros(batch * hidden);
+    let mut before = Buffer::stale(batch * steps * hidden);
     let run = |samples: std::ops::Range<usize>, parts: [&mut [f32]; 5]| {
         let [dinput, dhidden, dx, dh, before] = parts;
         let (count, from) = (samples.len(), samples.start);

@@ -3,6 +3,7 @@
 //! Batches are cut into runs of samples, one per thread: a sample's numbers do not depend on its neighbours, so results are
 //! equal to the bit for any number of threads.
 
+use super::memory::Buffer;
 use super::math::{sigmoid, tanh, vectorised};
 use super::product::{Packed, Rows, Start};
 use super::sums::{column_sums, outer_products};
@@ -48,22 +49,22 @@ pub(crate) struct Weights<'a> {
 #[derive(Debug)]
 pub(crate) struct Forward {
     /// `[batch, steps (+ 1), hidden]`
-    pub(crate) output: Vec<f32>,
+    pub(crate) output: Buffer,
     /// `[batch, steps, 4 hidden]`: input, forget, cell and output gates after their functions.
-    pub(crate) gates: Vec<f32>,
+    pub(crate) gates: Buffer,
     /// `[batch, steps, hidden]`
-    pub(crate) cells: Vec<f32>,
+    pub(crate) cells: Buffer,
 }
 
 /// Gradients, in the shapes of what they belong to.
 #[derive(Debug)]
 pub(crate) struct Backward {
-    pub(crate) x: Option<Vec<f32>>,
+    pub(crate) x: Option<Buffer>,
     pub(crate) input: Vec<f32>,
     pub(crate) hidden: Vec<f32>,
     pub(crate) bias: Vec<f32>,
-    pub(crate) h0: Vec<f32>,
-    pub(crate) c0: Vec<f32>,
+    pub(crate) h0: Buffer,
+    pub(crate) c0: Buffer,
 }
 
 pub(crate) fn forward(shape: &Shape, x: &[f32], weights: &Weights<'_>, h0: &[f32], c0: &[f32]) -> Forward {
@@ -71,9 +72,9 @@ pub(crate) fn forward(shape: &Shape, x: &[f32], weights: &Weights<'_>, h0: &[f32
     let wide = 4 * hidden;
     let packed_input = Packed::new(weights.input, inputs, wide, wide, 1);
     let packed_hidden = Packed::new(weights.hidden, hidden, wide, wide, 1);
-    let mut output = vec![0.0; batch * shape.rows() * hidden];
-    let mut gates = vec![0.0; batch * steps * wide];
-    let mut cells = vec![0.0; batch * steps * hidden];
+    let mut output = Buffer::stale(batch * shape.rows() * hidden);
+    let mut gates = Buffer::stale(batch * steps * wide);
+    let mut cells = Buffer::stale(batch * steps * hidden);
     let run = |samples: std::ops::Range<usize>, output: &mut [f32], gates: &mut [f32], cells: &mut [f32]| {
         let count = samples.len();
         let x = Rows { data: &x[samples.start * steps * inputs..], stride: inputs };
@@ -167,11 +168,11 @@ pub(crate) fn backward(
     let (wide, rows) = (4 * hidden, shape.rows());
     let back_hidden = Packed::new(weights.hidden, wide, hidden, 1, wide);
     let back_input = want_x.then(|| Packed::new(weights.input, wide, inputs, 1, wide));
-    let mut dgates = vec![0.0; batch * steps * wide];
-    let mut dx = vec![0.0; if want_x { batch * steps * inputs } else { 0 }];
-    let (mut dh0, mut dc0) = (vec![0.0; batch * hidden], vec![0.0; batch * hidden]);
+    let mut dgates = Buffer::stale(batch * steps * wide);
+    let mut dx = Buffer::stale(if want_x { batch * steps * inputs } else { 0 });
+    let (mut dh0, mut dc0) = (Buffer::zeros(batch * hidden), Buffer::zeros(batch * hidden));
     // The hidden state before each step, in one block with the steps' own order.
-    let mut before = vec![0.0; batch * steps * hidden];
+    let mut before = Buffer::stale(batch * steps * hidden);
     let run = |samples: std::ops::Range<usize>, parts: [&mut [f32]; 5]| {
         let [dgates, dx, dh, dc, before] = parts;
         let count = samples.len();

@@ -6,12 +6,14 @@ mod gru;
 mod linear;
 mod lstm;
 mod math;
+mod memory;
 mod norm;
 mod pointwise;
 mod product;
 mod provider;
 mod sums;
 pub(crate) mod tick;
+mod words;
 
 use std::ops::Range;
 
@@ -26,10 +28,10 @@ fn runs(count: usize) -> Vec<Range<usize>> {
 /// Calls `work` for each run, with that run's part of each buffer; a buffer says how many numbers a sample has in it.
 fn join_runs<const N: usize>(
     runs: &[Range<usize>],
-    buffers: [(&mut Vec<f32>, usize); N],
+    buffers: [(&mut memory::Buffer, usize); N],
     work: impl Fn(Range<usize>, [&mut [f32]; N]) + Sync,
 ) {
-    let mut rest = buffers.map(|(buffer, width)| (buffer.as_mut_slice(), width));
+    let mut rest = buffers.map(|(buffer, width)| (&mut **buffer, width));
     let mut parts = Vec::with_capacity(runs.len());
     for run in runs {
         let part = rest.each_mut().map(|(buffer, width)| {

@@ -3,15 +3,16 @@
 use rayon::prelude::*;
 
 use super::math::vectorised;
+use super::memory::Buffer;
 use super::sums::column_sums;
 
 const BLOCK: usize = 256;
 
 /// `x` is `[rows, width]`. Also returns each row's mean and reciprocal deviation, `[rows, 2]`.
-pub(crate) fn forward(x: &[f32], scale: &[f32], shift: &[f32], epsilon: f32) -> (Vec<f32>, Vec<f32>) {
+pub(crate) fn forward(x: &[f32], scale: &[f32], shift: &[f32], epsilon: f32) -> (Buffer, Vec<f32>) {
     let width = scale.len();
     let rows = x.len() / width;
-    let (mut out, mut stats) = (vec![0.0; x.len()], vec![0.0; 2 * rows]);
+    let (mut out, mut stats) = (Buffer::stale(x.len()), vec![0.0; 2 * rows]);
     let blocks = out.par_chunks_mut(BLOCK * width).zip(stats.par_chunks_mut(2 * BLOCK)).zip(x.par_chunks(BLOCK * width));
     blocks.for_each(|((out, stats), x)| {
         vectorised(
@@ -34,9 +35,9 @@ pub(crate) fn forward(x: &[f32], scale: &[f32], shift: &[f32], epsilon: f32) -> 
 }
 
 /// The gradients of `x`, scale and shift.
-pub(crate) fn backward(x: &[f32], scale: &[f32], stats: &[f32], dy: &[f32]) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
+pub(crate) fn backward(x: &[f32], scale: &[f32], stats: &[f32], dy: &[f32]) -> (Buffer, Vec<f32>, Vec<f32>) {
     let width = scale.len();
-    let (mut dx, mut scaled) = (vec![0.0; x.len()], vec![0.0; x.len()]);
+    let (mut dx, mut scaled) = (Buffer::stale(x.len()), Buffer::stale(x.len()));
     let size = BLOCK * width;
     let out = dx.par_chunks_mut(size).zip(scaled.par_chunks_mut(size));
     let given = x.par_chunks(size).zip(dy.par_chunks(size)).zip(stats.par_chunks(2 * BLOCK));

@@ -2,14 +2,15 @@
 
 use rayon::prelude::*;
 
+use super::memory::Buffer;
 use super::math::{normal_cdf, vectorised};
 use crate::update::AdamW;
 
 const BLOCK: usize = 8192;
 
 /// `x * cdf(x)` of the standard normal distribution (Hendrycks and Gimpel 2016).
-pub(crate) fn gelu(x: &[f32]) -> Vec<f32> {
-    let mut out = vec![0.0; x.len()];
+pub(crate) fn gelu(x: &[f32]) -> Buffer {
+    let mut out = Buffer::stale(x.len());
     out.par_chunks_mut(BLOCK).zip(x.par_chunks(BLOCK)).for_each(|(out, x)| {
         vectorised(
             #[inline(always)]
@@ -20,8 +21,8 @@ pub(crate) fn gelu(x: &[f32]) -> Vec<f32> {
 }
 
 /// The gradient of `x`.
-pub(crate) fn gelu_backward(x: &[f32], dy: &[f32]) -> Vec<f32> {
-    let mut out = dy.to_vec();
+pub(crate) fn gelu_backward(x: &[f32], dy: &[f32]) -> Buffer {
+    let mut out = Buffer::copy_of(dy);
     out.par_chunks_mut(BLOCK).zip(x.par_chunks(BLOCK)).for_each(|(out, x)| {
         vectorised(
             #[inline(always)]

@@ -9,10 +9,15 @@ const WIDTH: usize = 16;
 /// Rows that the inner kernel holds in registers: 6 x 2 accumulators of the 16 registers AVX has.
 const ROWS: usize = 6;
 
+/// One row of a panel, on a cache line of its own.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
+struct Line([f32; WIDTH]);
+
 /// A `[k, n]` matrix as panels of 16 columns, each `[k, 16]`, padded with zeros.
 #[derive(Debug)]
 pub(crate) struct Packed {
-    panels: Vec<f32>,
+    panels: Vec<Line>,
     k: usize,
     n: usize,
 }
@@ -47,18 +52,18 @@ impl Packed {
     pub(crate) fn refill(&mut self, source: &[f32], k: usize, n: usize, row: usize, column: usize) {
         (self.k, self.n) = (k, n);
         self.panels.clear();
-        self.panels.resize(n.div_ceil(WIDTH) * k * WIDTH, 0.0);
-        for (p, panel) in self.panels.chunks_exact_mut((k * WIDTH).max(1)).enumerate() {
+        self.panels.resize(n.div_ceil(WIDTH) * k, Line([0.0; WIDTH]));
+        for (p, panel) in self.panels.chunks_exact_mut(k.max(1)).enumerate() {
             let first = p * WIDTH;
             let width = WIDTH.min(n - first);
             if column == 1 {
-                for (i, line) in panel.chunks_exact_mut(WIDTH).enumerate() {
+                for (i, Line(line)) in panel.iter_mut().enumerate() {
                     line[..width].copy_from_slice(&source[i * row + first..][..width]);
                 }
             } else {
                 for j in 0..width {
                     let from = &source[(first + j) * column..];
-                    for (i, line) in panel.chunks_exact_mut(WIDTH).enumerate() {
+                    for (i, Line(line)) in panel.iter_mut().enumerate() {
                         line[j] = from[i * row];
                     }
                 }
@@ -82,7 +87,7 @@ impl Packed {
     }
 
     fn portable(&self, a: Rows<'_>, rows: usize, out: &mut [f32], out_stride: usize, start: Start<'_>) {
-        for (p, panel) in self.panels.chunks_exact((self.k * WIDTH).max(1)).enumerate() {
+        for (p, panel) in self.panels.chunks_exact(self.k.max(1)).enumerate() {
             let first = p * WIDTH;
             let width = WIDTH.min(self.n - first);
             for r in 0..rows {
@@ -94,7 +99,7 @@ impl Packed {
                     Start::Bias(bias) => sum[..width].copy_from_slice(&bias[first..first + width]),
                 }
                 let row = &a.data[r * a.stride..][..self.k];
-                for (x, weights) in row.iter().zip(panel.chunks_exact(WIDTH)) {
+                for (x, Line(weights)) in row.iter().zip(panel) {
                     sum.iter_mut().zip(weights).for_each(|(s, w)| *s = x.mul_add(*w, *s));
                 }
                 line.copy_from_slice(&sum[..width]);
@@ -120,7 +125,7 @@ mod avx2 {
         stride: usize,
         start: Start<'_>,
     ) {
-        for (p, panel) in packed.panels.chunks_exact((packed.k * WIDTH).max(1)).enumerate() {
+        for (p, panel) in packed.panels.chunks_exact(packed.k.max(1)).enumerate() {
             let first = p * WIDTH;
             let width = WIDTH.min(packed.n - first);
             let mut r = 0;
@@ -131,7 +136,7 @@ mod avx2 {
                     let tile = Tile {
                         a: a.data.as_ptr().add(r * a.stride),
                         a_stride: a.stride,
-                        panel: panel.as_ptr(),
+                        panel: panel.as_ptr().cast(),
                         k: packed.k,
                         out: out.as_mut_ptr().add(r * stride + first),
                         stride,

@@ -4,8 +4,9 @@ use std::ops::Deref;
 
 use burn::backend::Flex;
 use burn::backend::tensor::FloatTensor;
-use burn::tensor::TensorData;
+use burn::tensor::{DType, Shape, TensorData};
 
+use super::memory::Buffer;
 use super::{attention, dropout, gru, linear, lstm, norm, pointwise};
 use crate::ops::{Attention, Dropout, DropoutAdd, Gelu, Gru, LayerNorm, Linear, Lstm, Operation};
 use crate::update::AdamW;
@@ -34,13 +35,30 @@ fn dims<const D: usize>(tensor: &F) -> [usize; D] {
     tensor.layout().shape().dims()
 }
 
-fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> F {
-    F::from_data(TensorData::new(values, shape))
+/// Numbers that become a tensor.
+trait IntoTensor: Sized {
+    fn into_data(self, shape: Shape) -> TensorData;
+
+    fn shaped(self, shape: impl Into<Shape>) -> F {
+        F::from_data(self.into_data(shape.into()))
+    }
+
+    /// In the shape of `other`.
+    fn like(self, other: &F) -> F {
+        self.shaped(other.layout().shape().clone())
+    }
 }
 
-/// `values` in the shape of `like`.
-fn shaped(values: Vec<f32>, like: &F) -> F {
-    F::from_data(TensorData::new(values, like.layout().shape().clone()))
+impl IntoTensor for Buffer {
+    fn into_data(self, shape: Shape) -> TensorData {
+        TensorData::from_bytes(self.into_bytes(), shape, DType::F32)
+    }
+}
+
+impl IntoTensor for Vec<f32> {
+    fn into_data(self, shape: Shape) -> TensorData {
+        TensorData::new(self, shape)
+    }
 }
 
 /// The row-major numbers of a tensor to write in, without a copy where nobody else holds them.
@@ -59,14 +77,14 @@ pub(crate) fn adamw(rule: &AdamW, [parameter, gradient, first, second]: [F; 4], 
     let mut values = [parameter, first, second].map(owned);
     let [parameter, first, second] = values.each_mut();
     pointwise::adamw(rule, parameter, [first, second], &Values::new(gradient), scale);
-    values.map(|values| F::from_data(TensorData::new(values, shape.clone())))
+    values.map(|values| values.shaped(shape.clone()))
 }
 
 /// Norm, clip factor, and whether all numbers are finite.
 pub(crate) fn clip(gradients: Vec<F>, max_norm: f64) -> F {
     let norm = gradients.into_iter().map(|g| pointwise::sum_of_squares(&Values::new(g))).sum::<f64>().sqrt();
     let factor = if max_norm > 0.0 && norm > max_norm { max_norm / norm } else { 1.0 };
-    tensor(vec![norm as f32, factor as f32, f32::from(norm.is_finite()), 0.0], [4])
+    vec![norm as f32, factor as f32, f32::from(norm.is_finite()), 0.0].shaped([4])
 }
 
 impl Operation<Flex, 3> for Linear {
@@ -79,15 +97,15 @@ impl Operation<Flex, 3> for Linear {
         shape[axis] = outputs;
         let (x, weight) = (Values::new(x), Values::new(weight));
         let y = linear::forward(&x, &weight, &Values::new(bias), inputs);
-        (F::from_data(TensorData::new(y, shape)), save.then_some([x.0, weight.0]))
+        (y.shaped(shape), save.then_some([x.0, weight.0]))
     }
 
     fn backward(&self, [x, weight]: [F; 2], dy: F, wanted: [bool; 3]) -> [Option<F>; 3] {
         let [inputs, outputs] = dims(&weight);
         let (x, weight, dy) = (Values(x), Values(weight), Values::new(dy));
-        let dx = wanted[0].then(|| shaped(linear::backward_x(&weight, &dy, inputs, outputs), &x.0));
+        let dx = wanted[0].then(|| linear::backward_x(&weight, &dy, inputs, outputs).like(&x.0));
         let (dw, db) = linear::backward_weights(&x, &dy, inputs, outputs);
-        [dx, Some(tensor(dw, [inputs, outputs])), Some(tensor(db, [outputs]))]
+        [dx, Some(dw.shaped([inputs, outputs])), Some(db.shaped([outputs]))]
     }
 }
 
@@ -108,10 +126,10 @@ impl Operation<Flex, 6> for Lstm {
         let [x, input, hidden, bias, h0, c0] = inputs.map(Values::new);
         let weights = lstm::Weights { input: &input, hidden: &hidden, bias: &bias };
         let lstm::Forward { output, gates, cells } = lstm::forward(&shape, &x, &weights, &h0, &c0);
-        let output = tensor(output, [shape.batch, shape.rows(), shape.hidden]);
+        let output = output.shaped([shape.batch, shape.rows(), shape.hidden]);
         let saved = save.then(|| {
-            let gates = tensor(gates, [shape.batch, shape.steps, 4 * shape.hidden]);
-            let cells = tensor(cells, [shape.batch, shape.steps, shape.hidden]);
+            let gates = gates.shaped([shape.batch, shape.steps, 4 * shape.hidden]);
+            let cells = cells.shaped([shape.batch, shape.steps, shape.hidden]);
             ([x.0, input.0, hidden.0, bias.0, h0.0, c0.0], [output.clone(), gates, cells])
         });
         (output, saved)
@@ -132,12 +150,12 @@ impl Operation<Flex, 6> for Lstm {
             wanted[0],
         );
         [
-            grads.x.map(|dx| shaped(dx, &x.0)),
-            Some(shaped(grads.input, &input.0)),
-            Some(shaped(grads.hidden, &hidden.0)),
-            Some(shaped(grads.bias, &bias.0)),
-            Some(shaped(grads.h0, &h0.0)),
-            Some(shaped(grads.c0, &c0.0)),
+            grads.x.map(|dx| dx.like(&x.0)),
+            Some(grads.input.like(&input.0)),
+            Some(grads.hidden.like(&hidden.0)),
+            Some(grads.bias.like(&bias.0)),
+            Some(grads.h0.like(&h0.0)),
+            Some(grads.c0.like(&c0.0)),
         ]
     }
 }
@@ -159,9 +177,9 @@ impl Operation<Flex, 6> for Gru {
         let [x, input, hidden, bias, new_bias, h0] = inputs.map(Values::new);
         let weights = gru::Weights { input: &input, hidden: &hidden, bias: &bias, new_bias: &new_bias };
         let gru::Forward { output, gates } = gru::forward(&shape, &x, &weights, &h0);
-        let output = tensor(output, [shape.batch, shape.steps, shape.hidden]);
+        let output = output.shaped([shape.batch, shape.steps, shape.hidden]);
         let saved = save.then(|| {
-            let gates = tensor(gates, [shape.batch, shape.steps, 4 * shape.hidden]);
+            let gates = gates.shaped([shape.batch, shape.steps, 4 * shape.hidden]);
             ([x.0, input.0, hidden.0, bias.0, new_bias.0, h0.0], [output.clone(), gates])
         });
         (output, saved)
@@ -176,12 +194,12 @@ impl Operation<Flex, 6> for Gru {
         let kept = kept.each_ref().map(Deref::deref);
         let grads = gru::backward(&shape, &x, &weights, &h0, kept, &Values::new(dy), wanted[0]);
         [
-            grads.x.map(|dx| shaped(dx, &x.0)),
-            Some(shaped(grads.input, &input.0)),
-            Some(shaped(grads.hidden, &hidden.0)),
-            Some(shaped(grads.bias, &bias.0)),
-            Some(shaped(grads.new_bias, &new_bias.0)),
-            Some(shaped(grads.h0, &h0.0)),
+            grads.x.map(|dx| dx.like(&x.0)),
+            Some(grads.input.like(&input.0)),
+            Some(grads.hidden.like(&hidden.0)),
+            Some(grads.bias.like(&bias.0)),
+            Some(grads.new_bias.like(&new_bias.0)),
+            Some(grads.h0.like(&h0.0)),
         ]
     }
 }
@@ -200,14 +218,14 @@ impl Operation<Flex, 1> for Attention {
         let shape = self.shape(&qkv);
         let qkv = Values::new(qkv);
         let out = attention::forward(&shape, &qkv, self.draw.as_ref());
-        (tensor(out, [shape.batch, shape.steps, shape.width]), save.then_some(qkv.0))
+        (out.shaped([shape.batch, shape.steps, shape.width]), save.then_some(qkv.0))
     }
 
     fn backward(&self, qkv: F, dy: F, _: [bool; 1]) -> [Option<F>; 1] {
         let shape = self.shape(&qkv);
         let qkv = Values(qkv);
         let grads = attention::backward(&shape, &qkv, self.draw.as_ref(), &Values::new(dy));
-        [Some(shaped(grads, &qkv.0))]
+        [Some(grads.like(&qkv.0))]
     }
 }
 
@@ -218,15 +236,15 @@ impl Operation<Flex, 3> for LayerNorm {
     fn forward(&self, [x, scale, shift]: [F; 3], save: bool) -> (F, Option<[F; 3]>) {
         let (x, scale) = (Values::new(x), Values::new(scale));
         let (y, stats) = norm::forward(&x, &scale, &Values::new(shift), self.epsilon as f32);
-        let y = shaped(y, &x.0);
+        let y = y.like(&x.0);
         let rows = stats.len() / 2;
-        (y, save.then(|| [x.0, scale.0, tensor(stats, [rows, 2])]))
+        (y, save.then(|| [x.0, scale.0, stats.shaped([rows, 2])]))
     }
 
     fn backward(&self, saved: [F; 3], dy: F, _: [bool; 3]) -> [Option<F>; 3] {
         let [x, scale, stats] = saved.map(Values);
         let (dx, dscale, dshift) = norm::backward(&x, &scale, &stats, &Values::new(dy));
-        [Some(shaped(dx, &x.0)), Some(shaped(dscale, &scale.0)), Some(shaped(dshift, &scale.0))]
+        [Some(dx.like(&x.0)), Some(dscale.like(&scale.0)), Some(dshift.like(&scale.0))]
     }
 }
 
@@ -235,12 +253,12 @@ impl Operation<Flex, 1> for Dropout {
 
     fn forward(&self, [x]: [F; 1], save: bool) -> (F, Option<()>) {
         let x = Values::new(x);
-        (shaped(dropout::forward(&x, None, &self.draw), &x.0), save.then_some(()))
+        (dropout::forward(&x, None, &self.draw).like(&x.0), save.then_some(()))
     }
 
     fn backward(&self, (): (), dy: F, _: [bool; 1]) -> [Option<F>; 1] {
         let dy = Values::new(dy);
-        [Some(shaped(dropout::forward(&dy, None, &self.draw), &dy.0))]
+        [Some(dropout::forward(&dy, None, &self.draw).like(&dy.0))]
     }
 }
 
@@ -250,12 +268,12 @@ impl Operation<Flex, 2> for DropoutAdd {
     fn forward(&self, [x, residual]: [F; 2], save: bool) -> (F, Option<()>) {
         let x = Values::new(x);
         let y = dropout::forward(&x, Some(&Values::new(residual)), &self.draw);
-        (shaped(y, &x.0), save.then_some(()))
+        (y.like(&x.0), save.then_some(()))
     }
 
     fn backward(&self, (): (), dy: F, _: [bool; 2]) -> [Option<F>; 2] {
         let dy = Values::new(dy);
-        let dx = shaped(dropout::forward(&dy, None, &self.draw), &dy.0);
+        let dx = dropout::forward(&dy, None, &self.draw).like(&dy.0);
         [Some(dx), Some(dy.0)]
     }
 }
@@ -265,11 +283,11 @@ impl Operation<Flex, 1> for Gelu {
 
     fn forward(&self, [x]: [F; 1], save: bool) -> (F, Option<F>) {
         let x = Values::new(x);
-        (shaped(pointwise::gelu(&x), &x.0), save.then_some(x.0))
+        (pointwise::gelu(&x).like(&x.0), save.then_some(x.0))
     }
 
     fn backward(&self, x: F, dy: F, _: [bool; 1]) -> [Option<F>; 1] {
         let x = Values(x);
-        [Some(shaped(pointwise::gelu_backward(&x, &Values::new(dy)), &x.0))]
+        [Some(pointwise::gelu_backward(&x, &Values::new(dy)).like(&x.0))]
     }
 }

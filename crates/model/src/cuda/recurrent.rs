@@ -105,3 +105,15 @@ impl Operation<Cube, 6> for Lstm {
         [dx, Some(d_input), Some(d_weight), d_bias, Some(dh0), Some(dc0)]
     }
 }
+
+impl Operation<Cube, 6> for crate::ops::Gru {
+    type Saved = ();
+
+    fn forward(&self, _: [CubeTensor; 6], _: bool) -> (CubeTensor, Option<()>) {
+        unreachable!("the layer composes GRUs there")
+    }
+
+    fn backward(&self, (): (), _: CubeTensor, _: [bool; 6]) -> [Option<CubeTensor>; 6] {
+        unreachable!("the layer composes GRUs there")
+    }
+}

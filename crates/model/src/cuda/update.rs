@@ -3,7 +3,6 @@
 use burn::backend::Cube;
 use burn::backend::ops::FloatTensorOps;
 use burn::tensor::DType;
-use burn::backend::TensorMetadata;
 use burn_cubecl::tensor::CubeTensor;
 
 use super::launch::{Launch, Source, empty, plain, source};
@@ -54,8 +53,7 @@ pub(crate) fn clip(gradients: Vec<CubeTensor>, max_norm: f64) -> CubeTensor {
 /// Writes parameters anew, since others may hold the old ones, and moments in place.
 pub(crate) fn adamw(rule: &AdamW, slots: Vec<[CubeTensor; 4]>, state: &CubeTensor) -> Vec<[CubeTensor; 3]> {
     let owned = |x: CubeTensor| if x.can_mut() { plain(x) } else { Cube::float_add_scalar(x, 0.0.into()) };
-    let new = |x: &CubeTensor| empty(x, x.meta.shape().clone(), x.dtype);
-    let slots: Vec<_> = slots.into_iter().map(|[p, g, m, v]| [new(&p), plain(p), plain(g), owned(m), owned(v)]).collect();
+    let slots: Vec<_> = slots.into_iter().map(|[p, g, m, v]| [owned(p), plain(g), owned(m), owned(v)]).collect();
     let [first, second] = rule.betas.map(|beta| 1.0 - beta.powf(rule.time as f64));
     for group in slots.chunks(GROUP) {
         Launch::new(ADAMW, THREADS)
@@ -67,5 +65,5 @@ pub(crate) fn adamw(rule: &AdamW, slots: Vec<[CubeTensor; 4]>, state: &CubeTenso
             .numbers(group.iter().map(|slot| size(&slot[0])))
             .run(&state.client, [blocks(group.iter().map(|slot| &slot[0])), 1, 1]);
     }
-    slots.into_iter().map(|[new, _, _, m, v]| [new, m, v]).collect()
+    slots.into_iter().map(|[p, _, m, v]| [p, m, v]).collect()
 }

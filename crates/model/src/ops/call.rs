@@ -44,7 +44,7 @@ pub(crate) fn covers_lstm(device: &Device, dtype: DType, hidden: usize) -> bool 
 pub(crate) fn covers_gru(device: &Device, dtype: DType, hidden: usize) -> bool {
     match provider(device, dtype) {
         #[cfg(feature = "cuda")]
-        Provider::Cuda => crate::cuda::covers_state(hidden),
+        Provider::Cuda => false,
         provider => provider != Provider::None && hidden > 0,
     }
 }

@@ -52,12 +52,14 @@ typedef Stored<(SPLIT ? 0 : C_BF16)>::type TC;
 #define CHUNK (16 / (int)sizeof(ACT))
 #define TILE_K (4 * CHUNK)
 #define STAGES 3
+#ifndef RESIDENT
+#define RESIDENT 2  // blocks of one multiprocessor: limits the registers
+#endif
 // 8 warps, 2 along M and 4 along N.
 #define WARP_M (TILE_M / 2)
 #define WARP_N (TILE_N / 4)
 #define MTILES (WARP_M / 16)
 #define NTILES (WARP_N / 8)
-#define KSTEPS 2
 
 struct Info {
     i64 m, n, k;
@@ -157,7 +159,7 @@ DEVICE float activate(float x) {
 #endif
 }
 
-extern "C" __global__ void __launch_bounds__(256, 2) gemm_fast(const ACT* a, const ACT* b, TC* c
+extern "C" __global__ void __launch_bounds__(256, RESIDENT) gemm_fast(const ACT* a, const ACT* b, TC* c
 #if BIAS
                                                                , const float* bias
 #endif
@@ -232,31 +234,36 @@ extern "C" __global__ void __launch_bounds__(256, 2) gemm_fast(const ACT* a, con
 #endif
 
     float d[MTILES][NTILES][4] = {};
-#pragma unroll
-    for (int i = 0; i < STAGES - 1; i++) load(i);
-    for (int i = 0; i < count; i++) {
-        asm volatile("cp.async.wait_group %0;" ::"n"(STAGES - 2) : "memory");
-        __syncthreads();  // tile i is there for all, and all are done with tile i - 1, whose place the next load takes
-        load(i + STAGES - 1);
+    // Fragments are read half a tile before they are used, across the border of tiles too.
+    u32 x[2][MTILES][4], y[2][NTILES / 2][4];
+    auto fetch = [&](int i, int ks) {
         const u32 tile_a = tiles_at + i % STAGES * stage_bytes, tile_b = tile_a + a_bytes;
 #pragma unroll
-        for (int ks = 0; ks < KSTEPS; ks++) {
-            u32 x[2][4], y[NTILES / 2][4];  // the next rows' fragment is read while the last one is used
+        for (int q = 0; q < NTILES / 2; q++) fragment_b<TRANS_B, TILE_N>(y[ks][q], tile_b, warp_n * WARP_N + 16 * q, ks, lane);
 #pragma unroll
-            for (int q = 0; q < NTILES / 2; q++) fragment_b<TRANS_B, TILE_N>(y[q], tile_b, warp_n * WARP_N + 16 * q, ks, lane);
-            fragment_a<!TRANS_A, TILE_M>(x[0], tile_a, warp_m * WARP_M, ks, lane);
+        for (int p = 0; p < MTILES; p++) fragment_a<!TRANS_A, TILE_M>(x[ks][p], tile_a, warp_m * WARP_M + 16 * p, ks, lane);
+    };
+    auto multiply = [&](int ks) {
 #pragma unroll
-            for (int p = 0; p < MTILES; p++) {
-                if (p + 1 < MTILES) fragment_a<!TRANS_A, TILE_M>(x[(p + 1) % 2], tile_a, warp_m * WARP_M + 16 * (p + 1), ks, lane);
+        for (int p = 0; p < MTILES; p++)
 #pragma unroll
-                for (int q = 0; q < NTILES; q++) mma_act(d[p][q], x[p % 2], y[q / 2][q % 2 * 2], y[q / 2][q % 2 * 2 + 1]);
-            }
-        }
+            for (int q = 0; q < NTILES; q++) mma_act(d[p][q], x[ks][p], y[ks][q / 2][q % 2 * 2], y[ks][q / 2][q % 2 * 2 + 1]);
+    };
+#pragma unroll
+    for (int i = 0; i < STAGES; i++) load(i);
+    if (count > 0) {
+        asm volatile("cp.async.wait_group %0;" ::"n"(STAGES - 1) : "memory");
+        __syncthreads();
+        fetch(0, 0);
+    }
+    for (int i = 0; i < count; i++) {
+        fetch(i, 1);
+        multiply(0);
 #if COLSUM
         if (blockIdx.y == 0)
 #pragma unroll
             for (int k = thread / words; k < TILE_K; k += parts) {
-                u32 v = load_word(tile_b + place<false, TILE_N>(k, thread % words / 4) + thread % 4 * 4);
+                u32 v = load_word(tiles_at + i % STAGES * stage_bytes + a_bytes + place<false, TILE_N>(k, thread % words / 4) + thread % 4 * 4);
                 if constexpr (sizeof(ACT) == 4) {
                     sums[0] += __uint_as_float(v);
                 } else {
@@ -265,6 +272,11 @@ extern "C" __global__ void __launch_bounds__(256, 2) gemm_fast(const ACT* a, con
                 }
             }
 #endif
+        asm volatile("cp.async.wait_group %0;" ::"n"(STAGES - 2) : "memory");
+        __syncthreads();  // tile i + 1 is there for all, and all have read tile i, whose place the next load takes
+        load(i + STAGES);
+        if (i + 1 < count) fetch(i + 1, 0);
+        multiply(1);
     }
 
     // Results: register 2 half + e of tile (p, q) is row lane / 4 + 8 half, column 2 (lane % 4) + e. Neighbouring lanes swap
