@@ -6,7 +6,7 @@ use tapeloom::core::{MatrixWindows, Philox, Segment, Timestamp, WindowSpec};
 use tapeloom::dist::Solo;
 use tapeloom::model::burn::tensor::Device;
 use tapeloom::model::{Forecaster, LstmAttentionConfig, ModelConfig, TransformerConfig};
-use tapeloom::train::{OptimizerConfig, Step, TrainConfig};
+use tapeloom::train::{ClusterConfig, OptimizerConfig, Precision, Step, TrainConfig};
 
 use crate::options::Options;
 
@@ -59,7 +59,9 @@ pub(crate) fn time(o: &Options) -> Value {
         other => ModelConfig::named(other).expect("a model"),
     };
     let optimizer = OptimizerConfig { gradient_clip_norm: o.clip, ..OptimizerConfig::default() };
-    let config = TrainConfig { model, optimizer, batch_size: o.batch, ..TrainConfig::default() };
+    let precision = if o.precision == "bf16" { Precision::Bf16Mixed } else { Precision::F32 };
+    let cluster = ClusterConfig { precision, ..ClusterConfig::default() };
+    let config = TrainConfig { model, optimizer, cluster, batch_size: o.batch, ..TrainConfig::default() };
     let windows = windows(o);
     let spec = config.spec(&windows_spec(&windows));
     let device = device(o);

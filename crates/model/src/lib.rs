@@ -64,6 +64,7 @@ pub use error::{Error, Result};
 pub use forecaster::{Forecaster, ForecasterSpec, Network};
 pub use init::Init;
 pub use objective::Objective;
+pub use ops::supports_bf16;
 pub use pass::Pass;
 #[cfg(feature = "flex")]
 pub use stream::Stream;

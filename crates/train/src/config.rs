@@ -150,7 +150,7 @@ pub enum Precision {
     #[default]
     #[serde(rename = "f32")]
     F32,
-    /// bfloat16 compute over f32 weights.
+    /// bfloat16 activations over f32 weights, on devices that multiply them natively.
     #[serde(rename = "bf16-mixed")]
     Bf16Mixed,
     /// f16 compute over f32 weights with loss scaling.

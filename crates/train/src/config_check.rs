@@ -61,8 +61,8 @@ impl TrainConfig {
         require(c.devices == 1, "cluster.devices", c.devices, &format!("more than one device in a process {LATER}"))?;
         let sharded = matches!(c.strategy, Strategy::Zero1 | Strategy::Zero2);
         require(!sharded, "cluster.strategy", format!("{:?}", c.strategy), &format!("sharding {LATER}"))?;
-        let plain = c.precision == Precision::F32;
-        require(plain, "cluster.precision", format!("{:?}", c.precision), &format!("mixed precision {LATER}"))?;
+        let known = c.precision != Precision::F16Mixed;
+        require(known, "cluster.precision", format!("{:?}", c.precision), &format!("loss scaling {LATER}; bf16-mixed needs none"))?;
         let none = |field: &str, value: Option<f64>| {
             let shown = value.unwrap_or_default();
             require(value.is_none(), &format!("budget.{field}"), shown, &format!("enforcing a budget {LATER}"))

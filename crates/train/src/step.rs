@@ -2,13 +2,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use burn::optim::GradientsParams;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{DType, Device, Tensor};
 use tapeloom_core::{WindowSource, hash_words};
 use tapeloom_dist::{Collective, ReduceOp, shard_range};
 use tapeloom_model::{ForecasterSpec, Network, Pass};
 
 use crate::batch::Batch;
-use crate::config::{OptimizerConfig, TrainConfig};
+use crate::config::{OptimizerConfig, Precision, TrainConfig};
 use crate::optimizer::Optimizer;
 use crate::{Error, Result, gradients};
 
@@ -22,6 +22,7 @@ pub struct Step<N> {
     config: OptimizerConfig,
     batch_size: usize,
     seed: u64,
+    compute: DType,
     device: Device,
     collective: Arc<dyn Collective>,
 }
@@ -63,6 +64,7 @@ impl<N: Network> Step<N> {
             config: config.optimizer.clone(),
             batch_size: config.batch_size,
             seed: config.seed,
+            compute: if config.cluster.precision == Precision::Bf16Mixed { DType::BF16 } else { DType::F32 },
             device: plain.autodiff(),
             collective,
         }
@@ -116,7 +118,7 @@ impl<N: Network> Step<N> {
         for ids_of_batch in ids[share].chunks(self.batch_size) {
             let batch = Batch::gather(source, ids_of_batch, &self.spec, &self.device)?;
             let pass = Pass::training(key, first as u64);
-            let outputs = self.network.forward(batch.windows, &pass);
+            let outputs = self.network.forward(batch.windows.cast(self.compute), &pass).cast(DType::F32);
             // Weighted by its share of the global batch, so that a short last batch counts for what it is.
             let part =
                 self.spec.objective.loss(outputs, batch.targets) * (ids_of_batch.len() as f64 / ids.len() as f64);

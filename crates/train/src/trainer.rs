@@ -7,7 +7,7 @@ use tapeloom_core::{
 use tapeloom_dist::{Collective, Solo};
 
 use crate::checkpoint::Checkpointer;
-use crate::config::TrainConfig;
+use crate::config::{Precision, TrainConfig};
 use crate::{Error, Result};
 
 /// Trains one network on one source of windows. Build it once, then call [`Trainer::fit`].
@@ -151,6 +151,10 @@ impl TrainerBuilder {
     /// store in clear where the config wants encryption.
     pub fn build(self) -> Result<Trainer> {
         self.config.validate()?;
+        if self.config.cluster.precision == Precision::Bf16Mixed && !tapeloom_model::supports_bf16(&self.device) {
+            let device = format!("bf16-mixed on {:?}", self.device);
+            return Err(Error::invalid("cluster.precision", device, "this device has no kernels for it; give f32"));
+        }
         let checkpoint = &self.config.checkpoint;
         let store = match self.store {
             Some(store) if checkpoint.encrypt && !store.is_sealed() => {

@@ -37,7 +37,8 @@ impl Transformer {
     }
 
     pub(crate) fn forward(&self, windows: Tensor<3>, pass: &Pass) -> Tensor<2> {
-        let mut x = self.input.forward(windows) + self.positions.val();
+        let x = self.input.forward(windows);
+        let mut x = x.clone() + self.positions.val().cast(x.dtype());
         for block in &self.blocks {
             x = block.forward(x, pass);
         }

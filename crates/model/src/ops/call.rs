@@ -31,6 +31,12 @@ pub(crate) fn covers(device: &Device, dtype: DType) -> bool {
     provider(device, dtype) != Provider::None
 }
 
+/// Whether `bf16` activations over `f32` weights run on the device.
+#[must_use]
+pub fn supports_bf16(device: &Device) -> bool {
+    covers(device, DType::BF16)
+}
+
 /// Whether LSTM layers of this width run on them.
 pub(crate) fn covers_lstm(device: &Device, dtype: DType, hidden: usize) -> bool {
     match provider(device, dtype) {

@@ -15,6 +15,7 @@ use burn::backend::Cube;
 #[cfg(feature = "flex")]
 use burn::backend::Flex;
 
+pub use call::supports_bf16;
 pub(crate) use call::{
     attention, covers, covers_attention, covers_draw, covers_gru, covers_lstm, dropout, dropout_add, gelu, gru, layer_norm,
     linear, lstm,

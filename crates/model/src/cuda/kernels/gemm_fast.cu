@@ -53,7 +53,7 @@ typedef Stored<(SPLIT ? 0 : C_BF16)>::type TC;
 #define TILE_K (4 * CHUNK)
 #define STAGES 3
 #ifndef RESIDENT
-#define RESIDENT 2  // blocks of one multiprocessor: limits the registers
+#define RESIDENT (TILE_M * TILE_N > 64 * 128 ? 1 : 2)  // blocks of one multiprocessor: limits the registers
 #endif
 // 8 warps, 2 along M and 4 along N.
 #define WARP_M (TILE_M / 2)
