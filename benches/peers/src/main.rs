@@ -1,11 +1,14 @@
 //! Times Tapeloom on the networks that `torch_step.py` times PyTorch on; the options and the JSON lines are the same.
 //!
+//! `--model check` compares the kernels of a device with those of the CPU instead, in values, gradients and repeatability.
+//!
 //! ```text
 //! cargo run --release -p tapeloom-peers -- --model lstm_attention --threads 2
 //! cargo run --release -p tapeloom-peers --features cuda -- --device cuda --precision bf16
 //! ```
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the command line")]
 
+mod check;
 mod options;
 mod step;
 mod stream;
@@ -23,6 +26,10 @@ fn main() {
     if options.threads > 0 {
         rayon::ThreadPoolBuilder::new().num_threads(options.threads).build_global().expect("the first pool");
     }
-    let line = if options.model.ends_with("_stream") { stream::time(&options) } else { step::time(&options) };
+    let line = match options.model.as_str() {
+        "check" => check::run(&options),
+        model if model.ends_with("_stream") => stream::time(&options),
+        _ => step::time(&options),
+    };
     println!("{line}");
 }

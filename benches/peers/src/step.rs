@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use serde_json::{Value, json};
-use tapeloom::core::{MatrixWindows, Philox, Segment, Timestamp, WindowSpec};
+use tapeloom::core::{MatrixWindows, Philox, Segment, Timestamp, WindowSource, WindowSpec};
 use tapeloom::dist::Solo;
 use tapeloom::model::burn::tensor::Device;
 use tapeloom::model::{Forecaster, LstmAttentionConfig, ModelConfig, TransformerConfig};
@@ -31,11 +31,13 @@ fn windows(o: &Options) -> MatrixWindows {
     MatrixWindows::all(spec, vec!["S".into()], [segment].into()).expect("well formed")
 }
 
-fn device(o: &Options) -> Device {
+pub(crate) fn device(o: &Options) -> Device {
     match o.device.as_str() {
         "cpu" => Device::flex(),
         #[cfg(feature = "cuda")]
         "cuda" => Device::cuda(0),
+        #[cfg(feature = "wgpu")]
+        "wgpu" => Device::wgpu(tapeloom::model::burn::tensor::DeviceKind::DefaultDevice),
         other => panic!("--device {other}: this build has no such device"),
     }
 }
@@ -63,7 +65,7 @@ pub(crate) fn time(o: &Options) -> Value {
     let cluster = ClusterConfig { precision, ..ClusterConfig::default() };
     let config = TrainConfig { model, optimizer, cluster, batch_size: o.batch, ..TrainConfig::default() };
     let windows = windows(o);
-    let spec = config.spec(&windows_spec(&windows));
+    let spec = config.spec(windows.spec());
     let device = device(o);
     let network = Forecaster::new(&spec, 1, &device).expect("a valid spec");
     let mut step = Step::new(network, spec, &config, &device, Arc::new(Solo::new()));
@@ -97,9 +99,4 @@ pub(crate) fn time(o: &Options) -> Value {
         "heads": o.heads, "ms_step": ms, "ms_steps": times, "samples_per_s": o.batch as f64 / ms * 1e3,
         "first_step_s": first_s, "first_loss": first_loss, "last_loss": last_loss,
     })
-}
-
-fn windows_spec(windows: &MatrixWindows) -> WindowSpec {
-    use tapeloom::core::WindowSource;
-    windows.spec().clone()
 }

@@ -2,6 +2,7 @@ use burn::tensor::activation::{log_softmax, softmax};
 use burn::tensor::{Int, Tensor};
 use serde::{Deserialize, Serialize};
 
+use crate::ops::{self, Loss};
 use crate::{Error, Result};
 
 /// What the network is trained for: the loss, and with it the meaning of its outputs.
@@ -57,6 +58,15 @@ impl Objective {
     /// `outputs` is `[batch, outputs]` as the network gave it, `targets` is `[batch, targets]`.
     #[must_use]
     pub fn loss(&self, outputs: Tensor<2>, targets: Tensor<2>) -> Tensor<1> {
+        let fused = match self {
+            Self::Mse => Some(Loss::Squared),
+            Self::Mae => Some(Loss::Absolute),
+            Self::Huber { delta } => Some(Loss::Huber { delta: *delta }),
+            Self::CrossEntropy { .. } => None,
+        };
+        if let Some(call) = fused.filter(|_| ops::covers(&outputs.device(), outputs.dtype())) {
+            return ops::loss(call, outputs, targets);
+        }
         match self {
             Self::Mse => (outputs - targets).square().mean(),
             Self::Mae => (outputs - targets).abs().mean(),

@@ -113,23 +113,28 @@ impl<N: Network> Step<N> {
     fn gradients(&self, source: &dyn WindowSource, ids: &[usize], global_step: u64) -> Result<(Tensor<1>, GradientsParams)> {
         let key = hash_words(&[self.seed, global_step]);
         let share = shard_range(ids.len(), self.collective.rank(), self.collective.world_size());
-        let (mut loss, mut sum) = (Tensor::zeros([1], &self.device.clone().without_autodiff()), GradientsParams::new());
+        let (mut loss, mut sum) = (None, GradientsParams::new());
         let mut first = share.start;
         for ids_of_batch in ids[share].chunks(self.batch_size) {
             let batch = Batch::gather(source, ids_of_batch, &self.spec, &self.device)?;
             let pass = Pass::training(key, first as u64);
             let outputs = self.network.forward(batch.windows.cast(self.compute), &pass).cast(DType::F32);
             // Weighted by its share of the global batch, so that a short last batch counts for what it is.
-            let part =
-                self.spec.objective.loss(outputs, batch.targets) * (ids_of_batch.len() as f64 / ids.len() as f64);
+            let mut part = self.spec.objective.loss(outputs, batch.targets);
+            if ids_of_batch.len() < ids.len() {
+                part = part * (ids_of_batch.len() as f64 / ids.len() as f64);
+            }
             let backward = part.backward();
-            loss = loss + part.inner();
+            let part = part.inner();
+            loss = Some(loss.map_or_else(|| part.clone(), |loss: Tensor<1>| loss + part.clone()));
             gradients::add(&self.network, &mut sum, GradientsParams::from_grads(backward, &self.network));
             first += ids_of_batch.len();
         }
         if self.collective.world_size() > 1 {
             self.meet(&mut sum)?;
         }
+        // A rank without samples has no loss of its own.
+        let loss = loss.unwrap_or_else(|| Tensor::zeros([1], &self.device.clone().without_autodiff()));
         Ok((loss, sum))
     }
 

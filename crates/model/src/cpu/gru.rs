@@ -17,9 +17,16 @@ pub(crate) struct Shape {
     pub(crate) hidden: usize,
     /// Walk from the last step to the first.
     pub(crate) reverse: bool,
+    /// h0 is a state; otherwise it is not looked at.
+    pub(crate) has_state: bool,
 }
 
 impl Shape {
+    /// The states that a sequence without states begins with.
+    fn zeros(&self) -> Buffer {
+        Buffer::zeros(if self.has_state { 0 } else { self.batch * self.hidden })
+    }
+
     const fn time(&self, i: usize) -> usize {
         if self.reverse { self.steps - 1 - i } else { i }
     }
@@ -61,6 +68,8 @@ pub(crate) struct Backward {
 pub(crate) fn forward(shape: &Shape, x: &[f32], weights: &Weights<'_>, h0: &[f32]) -> Forward {
     let Shape { batch, steps, inputs, hidden, .. } = *shape;
     let (three, wide) = (3 * hidden, 4 * hidden);
+    let zeros = shape.zeros();
+    let h0 = if shape.has_state { h0 } else { &zeros };
     let packed_input = Packed::new(weights.input, inputs, three, three, 1);
     let packed_hidden = Packed::new(weights.hidden, hidden, three, three, 1);
     let mut output = Buffer::stale(batch * steps * hidden);
@@ -131,6 +140,8 @@ pub(crate) fn backward(
 ) -> Backward {
     let Shape { batch, steps, inputs, hidden, .. } = *shape;
     let (three, wide) = (3 * hidden, 4 * hidden);
+    let zeros = shape.zeros();
+    let h0 = if shape.has_state { h0 } else { &zeros };
     let back_hidden = Packed::new(weights.hidden, three, hidden, 1, three);
     let back_input = want_x.then(|| Packed::new(weights.input, three, inputs, 1, three));
     // Gradients of the sums that the input makes, and of those that the hidden state makes: they differ in the last gate.

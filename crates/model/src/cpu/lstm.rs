@@ -20,12 +20,19 @@ pub(crate) struct Shape {
     pub(crate) reverse: bool,
     /// The output carries one more row per sample: the cell state at the end.
     pub(crate) with_cell: bool,
+    /// h0 and c0 are states; otherwise they are not looked at.
+    pub(crate) has_state: bool,
 }
 
 impl Shape {
     /// Rows of a sample in the output.
     pub(crate) const fn rows(&self) -> usize {
         self.steps + self.with_cell as usize
+    }
+
+    /// The states that a sequence without states begins with.
+    fn zeros(&self) -> Buffer {
+        Buffer::zeros(if self.has_state { 0 } else { self.batch * self.hidden })
     }
 
     /// Time of the `i`th step that is computed.
@@ -70,6 +77,8 @@ pub(crate) struct Backward {
 pub(crate) fn forward(shape: &Shape, x: &[f32], weights: &Weights<'_>, h0: &[f32], c0: &[f32]) -> Forward {
     let Shape { batch, steps, inputs, hidden, .. } = *shape;
     let wide = 4 * hidden;
+    let zeros = shape.zeros();
+    let (h0, c0) = if shape.has_state { (h0, c0) } else { (&*zeros, &*zeros) };
     let packed_input = Packed::new(weights.input, inputs, wide, wide, 1);
     let packed_hidden = Packed::new(weights.hidden, hidden, wide, wide, 1);
     let mut output = Buffer::stale(batch * shape.rows() * hidden);
@@ -82,7 +91,7 @@ pub(crate) fn forward(shape: &Shape, x: &[f32], weights: &Weights<'_>, h0: &[f32
         let (h0, c0) = (&h0[samples.start * hidden..], &c0[samples.start * hidden..]);
         for i in 0..steps {
             let t = shape.time(i);
-            if i > 0 || h0.iter().any(|h| *h != 0.0) {
+            if i > 0 || shape.has_state {
                 let before = if i == 0 {
                     Rows { data: h0, stride: hidden }
                 } else {
@@ -165,6 +174,8 @@ pub(crate) fn backward(
 ) -> Backward {
     let Shape { batch, steps, inputs, hidden, .. } = *shape;
     let [output, gates, cells] = saved;
+    let zeros = shape.zeros();
+    let (h0, c0) = if shape.has_state { (h0, c0) } else { (&*zeros, &*zeros) };
     let (wide, rows) = (4 * hidden, shape.rows());
     let back_hidden = Packed::new(weights.hidden, wide, hidden, 1, wide);
     let back_input = want_x.then(|| Packed::new(weights.input, wide, inputs, 1, wide));

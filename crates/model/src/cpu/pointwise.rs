@@ -4,6 +4,7 @@ use rayon::prelude::*;
 
 use super::memory::Buffer;
 use super::math::{normal_cdf, vectorised};
+use crate::ops::Loss;
 use crate::update::AdamW;
 
 const BLOCK: usize = 8192;
@@ -33,6 +34,55 @@ pub(crate) fn gelu_backward(x: &[f32], dy: &[f32]) -> Buffer {
                 }
             },
         );
+    });
+    out
+}
+
+/// The mean over all outputs, summed in double precision.
+pub(crate) fn loss(kind: Loss, outputs: &[f32], targets: &[f32]) -> f32 {
+    let one = |error: f64| match kind {
+        Loss::Squared => error * error,
+        Loss::Absolute => error.abs(),
+        Loss::Huber { delta } => {
+            let small = error.abs().min(delta);
+            0.5 * small * small + delta * (error.abs() - small)
+        }
+    };
+    let sum: f64 = outputs.iter().zip(targets).map(|(y, t)| one(f64::from(y - t))).sum();
+    (sum / outputs.len() as f64) as f32
+}
+
+/// The gradient of the outputs.
+pub(crate) fn loss_backward(kind: Loss, outputs: &[f32], targets: &[f32], dloss: f32) -> Vec<f32> {
+    let slope = |error: f32| match kind {
+        Loss::Squared => 2.0 * error,
+        Loss::Absolute if error == 0.0 => 0.0,
+        Loss::Absolute => error.signum(),
+        Loss::Huber { delta } => error.clamp(-delta as f32, delta as f32),
+    };
+    let scale = dloss / outputs.len() as f32;
+    outputs.iter().zip(targets).map(|(y, t)| slope(y - t) * scale).collect()
+}
+
+/// The mean of each column of `[steps, width]`, sample by sample.
+pub(crate) fn mean_time(x: &[f32], steps: usize, width: usize) -> Buffer {
+    let mut out = Buffer::zeros(x.len() / steps);
+    out.par_chunks_mut(width).zip(x.par_chunks(steps * width)).for_each(|(out, x)| {
+        for row in x.chunks_exact(width) {
+            out.iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
+        }
+        out.iter_mut().for_each(|sum| *sum /= steps as f32);
+    });
+    out
+}
+
+/// The gradient of `x`.
+pub(crate) fn mean_time_backward(dy: &[f32], steps: usize, width: usize) -> Buffer {
+    let mut out = Buffer::stale(dy.len() * steps);
+    out.par_chunks_mut(steps * width).zip(dy.par_chunks(width)).for_each(|(out, dy)| {
+        for row in out.chunks_exact_mut(width) {
+            row.iter_mut().zip(dy).for_each(|(dx, dy)| *dx = dy / steps as f32);
+        }
     });
     out
 }

@@ -8,7 +8,7 @@ use burn::tensor::{DType, Shape, TensorData};
 
 use super::memory::Buffer;
 use super::{attention, dropout, gru, linear, lstm, norm, pointwise};
-use crate::ops::{Attention, Dropout, DropoutAdd, Gelu, Gru, LayerNorm, Linear, Lstm, Operation};
+use crate::ops::{Attention, Dropout, DropoutAdd, Gelu, Gru, LayerNorm, Linear, Loss, Lstm, MeanTime, Operation};
 use crate::update::AdamW;
 
 type F = FloatTensor<Flex>;
@@ -112,7 +112,8 @@ impl Operation<Flex, 3> for Linear {
 impl Lstm {
     fn shape(&self, x: &F, hidden: usize) -> lstm::Shape {
         let [batch, steps, inputs] = dims(x);
-        lstm::Shape { batch, steps, inputs, hidden, reverse: self.reverse, with_cell: self.with_cell }
+        let Self { reverse, with_cell, has_state } = *self;
+        lstm::Shape { batch, steps, inputs, hidden, reverse, with_cell, has_state }
     }
 }
 
@@ -121,7 +122,7 @@ impl Operation<Flex, 6> for Lstm {
     type Saved = ([F; 6], [F; 3]);
 
     fn forward(&self, inputs: [F; 6], save: bool) -> (F, Option<Self::Saved>) {
-        let [_, hidden] = dims(&inputs[4]);
+        let [hidden, _] = dims(&inputs[2]);
         let shape = self.shape(&inputs[0], hidden);
         let [x, input, hidden, bias, h0, c0] = inputs.map(Values::new);
         let weights = lstm::Weights { input: &input, hidden: &hidden, bias: &bias };
@@ -136,7 +137,7 @@ impl Operation<Flex, 6> for Lstm {
     }
 
     fn backward(&self, (inputs, kept): Self::Saved, dy: F, wanted: [bool; 6]) -> [Option<F>; 6] {
-        let [_, hidden] = dims(&inputs[4]);
+        let [hidden, _] = dims(&inputs[2]);
         let shape = self.shape(&inputs[0], hidden);
         let [x, input, hidden, bias, h0, c0] = inputs.map(Values);
         let kept = kept.map(Values);
@@ -154,8 +155,8 @@ impl Operation<Flex, 6> for Lstm {
             Some(grads.input.like(&input.0)),
             Some(grads.hidden.like(&hidden.0)),
             Some(grads.bias.like(&bias.0)),
-            Some(grads.h0.like(&h0.0)),
-            Some(grads.c0.like(&c0.0)),
+            self.has_state.then(|| grads.h0.like(&h0.0)),
+            self.has_state.then(|| grads.c0.like(&c0.0)),
         ]
     }
 }
@@ -163,7 +164,7 @@ impl Operation<Flex, 6> for Lstm {
 impl Gru {
     fn shape(&self, x: &F, hidden: usize) -> gru::Shape {
         let [batch, steps, inputs] = dims(x);
-        gru::Shape { batch, steps, inputs, hidden, reverse: self.reverse }
+        gru::Shape { batch, steps, inputs, hidden, reverse: self.reverse, has_state: self.has_state }
     }
 }
 
@@ -172,7 +173,7 @@ impl Operation<Flex, 6> for Gru {
     type Saved = ([F; 6], [F; 2]);
 
     fn forward(&self, inputs: [F; 6], save: bool) -> (F, Option<Self::Saved>) {
-        let [_, hidden] = dims(&inputs[5]);
+        let [hidden, _] = dims(&inputs[2]);
         let shape = self.shape(&inputs[0], hidden);
         let [x, input, hidden, bias, new_bias, h0] = inputs.map(Values::new);
         let weights = gru::Weights { input: &input, hidden: &hidden, bias: &bias, new_bias: &new_bias };
@@ -186,7 +187,7 @@ impl Operation<Flex, 6> for Gru {
     }
 
     fn backward(&self, (inputs, kept): Self::Saved, dy: F, wanted: [bool; 6]) -> [Option<F>; 6] {
-        let [_, hidden] = dims(&inputs[5]);
+        let [hidden, _] = dims(&inputs[2]);
         let shape = self.shape(&inputs[0], hidden);
         let [x, input, hidden, bias, new_bias, h0] = inputs.map(Values);
         let kept = kept.map(Values);
@@ -199,7 +200,7 @@ impl Operation<Flex, 6> for Gru {
             Some(grads.hidden.like(&hidden.0)),
             Some(grads.bias.like(&bias.0)),
             Some(grads.new_bias.like(&new_bias.0)),
-            Some(grads.h0.like(&h0.0)),
+            self.has_state.then(|| grads.h0.like(&h0.0)),
         ]
     }
 }
@@ -245,6 +246,39 @@ impl Operation<Flex, 3> for LayerNorm {
         let [x, scale, stats] = saved.map(Values);
         let (dx, dscale, dshift) = norm::backward(&x, &scale, &stats, &Values::new(dy));
         [Some(dx.like(&x.0)), Some(dscale.like(&scale.0)), Some(dshift.like(&scale.0))]
+    }
+}
+
+impl Operation<Flex, 1> for MeanTime {
+    /// Batch, steps and width.
+    type Saved = [usize; 3];
+
+    fn forward(&self, [x]: [F; 1], save: bool) -> (F, Option<[usize; 3]>) {
+        let [batch, steps, width] = dims(&x);
+        let y = pointwise::mean_time(&Values::new(x), steps, width);
+        (y.shaped([batch, width]), save.then_some([batch, steps, width]))
+    }
+
+    fn backward(&self, [batch, steps, width]: [usize; 3], dy: F, _: [bool; 1]) -> [Option<F>; 1] {
+        let dx = pointwise::mean_time_backward(&Values::new(dy), steps, width);
+        [Some(dx.shaped([batch, steps, width]))]
+    }
+}
+
+impl Operation<Flex, 2> for Loss {
+    /// Outputs and targets.
+    type Saved = [F; 2];
+
+    fn forward(&self, inputs: [F; 2], save: bool) -> (F, Option<[F; 2]>) {
+        let [outputs, targets] = inputs.map(Values::new);
+        let loss = pointwise::loss(*self, &outputs, &targets);
+        (vec![loss].shaped([1]), save.then_some([outputs.0, targets.0]))
+    }
+
+    fn backward(&self, saved: [F; 2], dy: F, _: [bool; 2]) -> [Option<F>; 2] {
+        let [outputs, targets] = saved.map(Values);
+        let grads = pointwise::loss_backward(*self, &outputs, &targets, Values::new(dy)[0]);
+        [Some(grads.like(&outputs.0)), None]
     }
 }
 

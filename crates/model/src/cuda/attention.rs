@@ -37,7 +37,7 @@ impl Operation<Cube, 1> for Attention {
         let (launch, [batch, steps, depth]) = self.launch(FORWARD, &qkv, 128);
         let out = empty(&qkv, [batch, steps, self.heads * depth], qkv.dtype);
         let lse = empty(&qkv, [batch, self.heads, steps], DType::F32);
-        let launch = self.numbers(launch.buffers([&qkv, &out, &lse]), batch, steps);
+        let launch = self.numbers(launch.reads([&qkv]).writes([&out, &lse]), batch, steps);
         launch.run(&qkv.client, [steps.div_ceil(TILE), self.heads, batch]);
         (out.clone(), save.then_some([qkv, out, lse]))
     }
@@ -47,7 +47,7 @@ impl Operation<Cube, 1> for Attention {
         let tile = if depth <= 32 { 64 } else { 32 };
         let (launch, [batch, steps, _]) = self.launch(BACKWARD, &qkv, 2 * tile);
         let dqkv = empty(&qkv, qkv.meta.shape().clone(), qkv.dtype);
-        let launch = self.numbers(launch.buffers([&qkv, &out, &plain(dy), &lse, &dqkv]), batch, steps);
+        let launch = self.numbers(launch.reads([&qkv, &out, &plain(dy), &lse]).writes([&dqkv]), batch, steps);
         launch.run(&qkv.client, [steps.div_ceil(tile), self.heads, batch]);
         [Some(dqkv)]
     }

@@ -1,8 +1,9 @@
 use burn_cubecl::cubecl::client::Client;
+use burn_cubecl::cubecl::ir::attributes::BufferIOAttr;
 use burn_cubecl::cubecl::ir::settings::Dim3;
 use burn_cubecl::cubecl::ir::{AddressType, ElemType, Scope, UIntKind, metadata};
 use burn_cubecl::cubecl::prelude::{CubeCount, ExecutionMode, KernelId, KernelSettings};
-use burn_cubecl::cubecl::server::{KernelArguments, MetadataBindingInfo};
+use burn_cubecl::cubecl::server::{KernelArguments, MemoryLayout, MemoryLayoutDescriptor, MetadataBindingInfo};
 use burn_cubecl::cubecl::{CubeKernel, PrecompiledSource};
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
@@ -78,13 +79,24 @@ impl Launch {
         if up { self.define(name, 1) } else { self }
     }
 
-    pub(super) fn buffer(mut self, tensor: &CubeTensor) -> Self {
-        self.arguments = self.arguments.with_buffer(tensor.handle.clone().binding());
+    fn buffer(mut self, tensor: &CubeTensor, io: BufferIOAttr) -> Self {
+        self.arguments = self.arguments.with_buffer_io(tensor.handle.clone().binding(), io);
         self
     }
 
-    pub(super) fn buffers<'a>(self, tensors: impl IntoIterator<Item = &'a CubeTensor>) -> Self {
-        tensors.into_iter().fold(self, Self::buffer)
+    /// Buffers that the kernel only reads.
+    pub(super) fn reads<'a>(self, tensors: impl IntoIterator<Item = &'a CubeTensor>) -> Self {
+        tensors.into_iter().fold(self, |launch, tensor| launch.buffer(tensor, BufferIOAttr::ReadOnly))
+    }
+
+    /// Buffers that the kernel only writes.
+    pub(super) fn writes<'a>(self, tensors: impl IntoIterator<Item = &'a CubeTensor>) -> Self {
+        tensors.into_iter().fold(self, |launch, tensor| launch.buffer(tensor, BufferIOAttr::WriteOnly))
+    }
+
+    /// Buffers that the kernel updates.
+    pub(super) fn updates<'a>(self, tensors: impl IntoIterator<Item = &'a CubeTensor>) -> Self {
+        tensors.into_iter().fold(self, |launch, tensor| launch.buffer(tensor, BufferIOAttr::ReadWrite))
     }
 
     pub(super) fn number(mut self, value: impl Number) -> Self {
@@ -140,7 +152,11 @@ impl burn_cubecl::cubecl::prelude::KernelMetadata for Kernel {
     }
 
     fn id(&self) -> KernelId {
-        let mut id = KernelId::new::<Self>().info((self.source.entry, self.source.hash, self.macros.clone()));
+        let mut key = hash(self.source.entry, self.source.hash);
+        for (name, value) in &self.macros {
+            key = (hash(name, key) ^ *value as u64).wrapping_mul(0x0100_0000_01B3);
+        }
+        let mut id = KernelId::new::<Self>().info(key);
         id.cube_dim = Dim3::new_1d(self.threads as u32);
         id
     }
@@ -174,6 +190,16 @@ impl CubeKernel for Kernel {
 /// A fresh row-major tensor beside `like`, of numbers that are still to be written.
 pub(super) fn empty(like: &CubeTensor, shape: impl Into<Shape>, dtype: DType) -> CubeTensor {
     empty_device_contiguous_dtype(like.client.clone(), like.device.clone(), shape.into(), dtype)
+}
+
+/// Tensors of these sizes in one reservation; they are freed together.
+pub(super) fn empty_together(like: &CubeTensor, sizes: &[usize], dtype: DType) -> Vec<CubeTensor> {
+    let descriptor = |size: &usize| MemoryLayoutDescriptor::contiguous([*size].into(), dtype.size());
+    let layouts = like.client.empty_tensors(sizes.iter().map(descriptor).collect());
+    let tensor = |(layout, size): (MemoryLayout, &usize)| {
+        CubeTensor::new_contiguous(like.client.clone(), like.device.clone(), [*size].into(), layout.memory, dtype)
+    };
+    layouts.into_iter().zip(sizes).map(tensor).collect()
 }
 
 /// Row-major, and at the start of its buffer.

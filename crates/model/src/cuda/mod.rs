@@ -3,6 +3,7 @@
 
 mod attention;
 mod launch;
+mod loss;
 mod pointwise;
 mod product;
 mod recurrent;

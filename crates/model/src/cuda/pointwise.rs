@@ -6,18 +6,20 @@ use burn_cubecl::tensor::CubeTensor;
 
 use super::launch::{Launch, Source, dims, empty, is_bf16, plain, source};
 use super::product::rows;
-use crate::ops::{Draw, Dropout, DropoutAdd, Gelu, LayerNorm, Operation};
+use crate::ops::{Draw, Dropout, DropoutAdd, Gelu, LayerNorm, MeanTime, Operation};
 
 const NORM_FORWARD: Source = source!("norm", "norm_forward");
 const NORM_BACKWARD: Source = source!("norm", "norm_backward");
-const REDUCE: Source = source!("gemm_reduce");
+const REDUCE: Source = source!("gemm_reduce", "gemm_reduce_tall");
+const MEAN_FORWARD: Source = source!("mean_time", "mean_time_forward");
+const MEAN_BACKWARD: Source = source!("mean_time", "mean_time_backward");
 const DROPOUT: Source = source!("dropout");
 const ACTIVATION_FORWARD: Source = source!("activation", "activation_forward");
 const ACTIVATION_BACKWARD: Source = source!("activation", "activation_backward");
 
 const THREADS: usize = 256;
 /// Blocks of the norm's backward kernel: each leaves one row of sums.
-const BLOCKS: usize = 264;
+const BLOCKS: usize = 132;
 /// The kernels' name for GELU.
 const GELU: usize = 2;
 
@@ -34,7 +36,8 @@ impl Operation<Cube, 3> for LayerNorm {
         Launch::new(NORM_FORWARD, THREADS)
             .flag("ACT_BF16", is_bf16(&x))
             .define("H", width)
-            .buffers([&x, &scale, &shift, &y, &mean, &factor])
+            .reads([&x, &scale, &shift])
+            .writes([&y, &mean, &factor])
             .number(rows)
             .number(self.epsilon)
             .numbers([0_usize; 3])
@@ -52,17 +55,51 @@ impl Operation<Cube, 3> for LayerNorm {
         Launch::new(NORM_BACKWARD, THREADS)
             .flag("ACT_BF16", is_bf16(&x))
             .define("H", width)
-            .buffers([&plain(dy), &x, &scale, &mean, &factor, &dx, &partial[0], &partial[1]])
+            .reads([&plain(dy), &x, &scale, &mean, &factor])
+            .writes([&dx, &partial[0], &partial[1]])
             .number(rows)
             .number(self.epsilon)
             .numbers([0_usize; 3])
             .run(&x.client, [blocks, 1, 1]);
         Launch::new(REDUCE, THREADS)
-            .buffers([&partial[0], &sums[0], &partial[1], &sums[1]])
+            .reads([&partial[0]])
+            .writes([&sums[0]])
+            .reads([&partial[1]])
+            .writes([&sums[1]])
             .numbers([width, width, blocks, 0])
-            .run(&x.client, [(2 * width).div_ceil(THREADS), 1, 1]);
+            .run(&x.client, [(2 * width).div_ceil(32), 1, 1]);
         let [dscale, dshift] = sums;
         [Some(dx), Some(dscale), Some(dshift)]
+    }
+}
+
+impl Operation<Cube, 1> for MeanTime {
+    /// Batch, steps and width.
+    type Saved = [usize; 3];
+
+    fn forward(&self, [x]: [CubeTensor; 1], save: bool) -> (CubeTensor, Option<[usize; 3]>) {
+        let x = plain(x);
+        let [batch, steps, width] = dims(&x);
+        let y = empty(&x, [batch, width], x.dtype);
+        Launch::new(MEAN_FORWARD, THREADS)
+            .flag("ACT_BF16", is_bf16(&x))
+            .reads([&x])
+            .writes([&y])
+            .numbers([batch, steps, width])
+            .run(&x.client, [width.div_ceil(64), batch, 1]);
+        (y, save.then_some([batch, steps, width]))
+    }
+
+    fn backward(&self, [batch, steps, width]: [usize; 3], dy: CubeTensor, _: [bool; 1]) -> [Option<CubeTensor>; 1] {
+        let dy = plain(dy);
+        let dx = empty(&dy, [batch, steps, width], dy.dtype);
+        Launch::new(MEAN_BACKWARD, THREADS)
+            .flag("ACT_BF16", is_bf16(&dy))
+            .reads([&dy])
+            .writes([&dx])
+            .numbers([batch, steps, width])
+            .run(&dy.client, [(batch * steps * width).div_ceil(4 * THREADS), 1, 1]);
+        [Some(dx)]
     }
 }
 
@@ -72,8 +109,9 @@ fn drop(draw: &Draw, x: &CubeTensor, residual: Option<&CubeTensor>) -> CubeTenso
     Launch::new(DROPOUT, THREADS)
         .flag("ACT_BF16", is_bf16(x))
         .flag("RESIDUAL", residual.is_some())
-        .buffers([x, &y])
-        .buffers(residual)
+        .reads([x])
+        .writes([&y])
+        .reads(residual)
         .number(count)
         .numbers([draw.key, draw.first_group()])
         .number(draw.p)
@@ -114,12 +152,13 @@ impl Operation<Cube, 2> for DropoutAdd {
     }
 }
 
-fn activation(source: Source, buffers: &[&CubeTensor], x: &CubeTensor) {
+fn activation(source: Source, inputs: &[&CubeTensor], out: &CubeTensor, x: &CubeTensor) {
     let count = x.meta.shape().num_elements();
     Launch::new(source, THREADS)
         .flag("ACT_BF16", is_bf16(x))
         .define("KIND", GELU)
-        .buffers(buffers.iter().copied())
+        .reads(inputs.iter().copied())
+        .writes([out])
         .numbers([count, 1])
         .run(&x.client, [count.div_ceil(THREADS), 1, 1]);
 }
@@ -130,13 +169,13 @@ impl Operation<Cube, 1> for Gelu {
     fn forward(&self, [x]: [CubeTensor; 1], save: bool) -> (CubeTensor, Option<CubeTensor>) {
         let x = plain(x);
         let y = empty(&x, x.meta.shape().clone(), x.dtype);
-        activation(ACTIVATION_FORWARD, &[&x, &y], &x);
+        activation(ACTIVATION_FORWARD, &[&x], &y, &x);
         (y, save.then_some(x))
     }
 
     fn backward(&self, x: CubeTensor, dy: CubeTensor, _: [bool; 1]) -> [Option<CubeTensor>; 1] {
         let dx = empty(&x, x.meta.shape().clone(), x.dtype);
-        activation(ACTIVATION_BACKWARD, &[&plain(dy), &x, &dx], &x);
+        activation(ACTIVATION_BACKWARD, &[&plain(dy), &x], &dx, &x);
         [Some(dx)]
     }
 }

@@ -8,8 +8,8 @@ use super::launch::{Launch, Source, dims, empty, is_bf16, plain, source};
 use crate::ops::{Linear, Operation};
 
 const GEMM: Source = source!("gemm");
-const REDUCE: Source = source!("gemm_reduce");
-const COLUMN_SUM: Source = source!("column_sum");
+const GEMM_FAST: Source = source!("gemm_fast");
+pub(super) const REDUCE: Source = source!("gemm_reduce");
 
 const THREADS: usize = 256;
 /// Blocks that fill the largest cards; products with fewer tiles are cut along their inner dimension.
@@ -28,6 +28,8 @@ pub(super) struct Sizes {
 pub(super) struct Shift<'a> {
     pub(super) h0: &'a CubeTensor,
     pub(super) steps: usize,
+    /// Whether there is an h0; zeros otherwise.
+    pub(super) has_h0: bool,
     pub(super) reverse: bool,
 }
 
@@ -36,9 +38,15 @@ impl Sizes {
         (if self.m <= 64 { 64 } else { 128 }, if self.n <= 64 { 64 } else { 128 })
     }
 
-    fn gemm(&self, bf16: bool) -> Launch {
+    /// Whether rows of all operands begin on the 16-byte pieces that the quicker kernel copies.
+    fn aligned(&self, bf16: bool) -> bool {
+        let piece = if bf16 { 8 } else { 4 };
+        [self.m, self.n, self.k].iter().all(|size| size.is_multiple_of(piece))
+    }
+
+    fn gemm(&self, source: Source, bf16: bool) -> Launch {
         let (tile_m, tile_n) = self.tiles();
-        Launch::new(GEMM, THREADS).flag("ACT_BF16", bf16).define("TILE_M", tile_m).define("TILE_N", tile_n)
+        Launch::new(source, THREADS).flag("ACT_BF16", bf16).define("TILE_M", tile_m).define("TILE_N", tile_n)
     }
 
     /// Sizes and pitches, no offsets.
@@ -51,10 +59,12 @@ impl Sizes {
         [self.n.div_ceil(tile_n), self.m.div_ceil(tile_m), splits]
     }
 
-    fn splits(&self) -> usize {
+    /// Pieces of the inner dimension: enough to fill the card, twice where products are slower; at least 128 terms each,
+    /// or there is more to reduce than to multiply.
+    fn splits(&self, bf16: bool) -> usize {
         let [x, y, _] = self.grid(1);
-        // At least 128 terms each, or there is more to reduce than to multiply.
-        (2 * FULL / (x * y)).clamp(1, 32).min(self.k.div_ceil(128))
+        let blocks = if bf16 { FULL } else { 2 * FULL };
+        (blocks / (x * y)).clamp(1, 32).min(self.k.div_ceil(128))
     }
 }
 
@@ -63,7 +73,9 @@ pub(super) fn forward(x: &CubeTensor, weight: &CubeTensor, bias: &CubeTensor, ro
     let [inputs, outputs] = dims(weight);
     let sizes = Sizes { m: rows, n: outputs, k: inputs };
     let y = empty(x, [rows, outputs], x.dtype);
-    let launch = sizes.gemm(is_bf16(x)).define("BIAS", 1).buffers([x, weight, &y, bias]);
+    // Which kernel is quicker for which shape was measured: docs/perf/recurrent.md.
+    let fast = !is_bf16(x) && outputs <= 256 && inputs >= 128 && sizes.aligned(false);
+    let launch = sizes.gemm(if fast { GEMM_FAST } else { GEMM }, is_bf16(x)).define("BIAS", 1).reads([x, weight]).writes([&y]).reads([bias]);
     let launch = sizes.numbers(launch, [inputs, outputs, outputs]);
     launch.numbers([1_usize, 0, 0, 0]).run(&x.client, sizes.grid(1));
     y
@@ -74,56 +86,46 @@ pub(super) fn backward_x(weight: &CubeTensor, dy: &CubeTensor, rows: usize) -> C
     let [inputs, outputs] = dims(weight);
     let sizes = Sizes { m: rows, n: inputs, k: outputs };
     let dx = empty(dy, [rows, inputs], dy.dtype);
-    let launch = sizes.gemm(is_bf16(dy)).define("TRANS_B", 1).buffers([dy, weight, &dx]);
+    let fast = !is_bf16(dy) && outputs >= 768 && sizes.aligned(false);
+    let launch = sizes.gemm(if fast { GEMM_FAST } else { GEMM }, is_bf16(dy)).define("TRANS_B", 1).reads([dy, weight]).writes([&dx]);
     sizes.numbers(launch, [outputs, outputs, inputs]).numbers([1_usize, 0, 0, 0]).run(&dy.client, sizes.grid(1));
     dx
 }
 
-/// `x^T dy`, in `f32`, and the sums of the columns of `dy` when `sums`.
+/// `x^T dy`, in `f32`, and the sums of the columns of `dy` when `sums`. Rows of `dy` lie `pitch` apart.
 pub(super) fn backward_weight(
     x: &CubeTensor,
     dy: &CubeTensor,
     sizes: Sizes,
+    pitch: usize,
     shift: Option<Shift<'_>>,
     sums: bool,
 ) -> (CubeTensor, Option<CubeTensor>) {
     let Sizes { m, n, .. } = sizes;
-    let splits = sizes.splits();
+    let bf16 = is_bf16(dy);
+    let splits = sizes.splits(bf16);
     let float = |shape: Vec<usize>| empty(dy, shape, DType::F32);
     let (work, out) = (float(vec![splits, m, n]), float(vec![m, n]));
     let second = sums.then(|| (float(vec![splits, n]), float(vec![n])));
-    let bf16 = is_bf16(dy);
-    let mut launch = sizes.gemm(bf16).define("TRANS_A", 1).define("SPLIT", 1).define("C_BF16", 0);
-    launch = launch.define("B_BF16", bf16.into()).flag("SHIFT_T", shift.is_some()).flag("COLSUM", sums);
-    launch = launch.buffers([x, dy, &work]);
-    launch = launch.buffers(shift.map(|shift| shift.h0)).buffers(second.as_ref().map(|(work, _)| work));
-    launch = sizes.numbers(launch, [m, n, n]).number(splits);
-    let tail = shift.map_or([0, 0, 0], |s| [s.steps, 1, usize::from(s.reverse)]);
+    let fast = bf16 && shift.is_some_and(|shift| !shift.has_h0) && sizes.aligned(true) && pitch.is_multiple_of(8);
+    let mut launch = sizes.gemm(if fast { GEMM_FAST } else { GEMM }, bf16).define("TRANS_A", 1).define("SPLIT", 1).define("C_BF16", 0);
+    launch = if fast { launch } else { launch.define("B_BF16", bf16.into()) };
+    launch = launch.flag("SHIFT_T", shift.is_some()).flag("COLSUM", sums);
+    launch = launch.reads([x, dy]).writes([&work]);
+    launch = launch.reads(shift.map(|shift| shift.h0)).writes(second.as_ref().map(|(work, _)| work));
+    launch = sizes.numbers(launch, [m, pitch, n]).number(splits);
+    let tail = shift.map_or([0, 0, 0], |s| [s.steps, usize::from(s.has_h0), usize::from(s.reverse)]);
     launch.numbers(tail).run(&dy.client, sizes.grid(splits));
     let count = if sums { n } else { 0 };
     let (second_work, second_out) = second.as_ref().map_or((&work, &out), |(work, out)| (work, out));
     Launch::new(REDUCE, THREADS)
-        .buffers([&work, &out, second_work, second_out])
+        .reads([&work])
+        .writes([&out])
+        .reads([second_work])
+        .writes([second_out])
         .numbers([m * n, count, splits, 0])
         .run(&dy.client, [(m * n + count).div_ceil(THREADS), 1, 1]);
     (out, second.map(|(_, out)| out))
-}
-
-/// The sums of the columns of `[rows, columns]`, in `f32`.
-pub(super) fn column_sums(x: &CubeTensor, rows: usize, columns: usize) -> CubeTensor {
-    let blocks = columns.div_ceil(THREADS);
-    let chunks = (2 * FULL / blocks).clamp(1, 64).min(rows.div_ceil(32));
-    let (work, out) = (empty(x, [chunks, columns], DType::F32), empty(x, [columns], DType::F32));
-    Launch::new(COLUMN_SUM, THREADS)
-        .flag("ACT_BF16", is_bf16(x))
-        .buffers([x, &work])
-        .numbers([rows, columns])
-        .run(&x.client, [blocks, chunks, 1]);
-    Launch::new(REDUCE, THREADS)
-        .buffers([&work, &out, &work, &out])
-        .numbers([columns, 0, chunks, 0])
-        .run(&x.client, [blocks, 1, 1]);
-    out
 }
 
 /// Rows of a tensor whose last axis is `width`.
@@ -154,7 +156,7 @@ impl Operation<Cube, 3> for Linear {
         let dy = plain(dy);
         let rows = rows(&dy, outputs);
         let dx = wanted[0].then(|| shaped(backward_x(&weight, &dy, rows), x.meta.shape().clone()));
-        let (dw, db) = backward_weight(&x, &dy, Sizes { m: inputs, n: outputs, k: rows }, None, true);
+        let (dw, db) = backward_weight(&x, &dy, Sizes { m: inputs, n: outputs, k: rows }, outputs, None, true);
         [dx, Some(dw), db]
     }
 }

@@ -7,10 +7,12 @@ use burn_cubecl::tensor::CubeTensor;
 
 use super::launch::{Launch, Source, dims, empty, is_bf16, plain, source};
 use super::product::{self, Shift, Sizes, shaped};
-use crate::ops::{Lstm, Operation};
+use crate::ops::{Gru, Lstm, Operation};
 
 const LSTM_FORWARD: Source = source!("lstm_forward");
 const LSTM_BACKWARD: Source = source!("lstm_backward");
+const GRU_FORWARD: Source = source!("gru_forward");
+const GRU_BACKWARD: Source = source!("gru_backward");
 
 /// Batch rows that a cluster walks.
 const ROWS: usize = 8;
@@ -48,7 +50,7 @@ impl Operation<Cube, 6> for Lstm {
 
     fn forward(&self, inputs: [CubeTensor; 6], save: bool) -> (CubeTensor, Option<SavedLstm>) {
         let [x, input, weight, bias, h0, c0] = inputs.map(plain);
-        let ([batch, steps, _], [_, hidden]) = (dims::<3>(&x), dims::<2>(&h0));
+        let ([batch, steps, _], [hidden, _]) = (dims::<3>(&x), dims::<2>(&weight));
         let gates = product::forward(&x, &input, &bias, batch * steps);
         let y = empty(&x, [batch, steps, hidden], x.dtype);
         let cells = empty(&x, if save { [batch, steps, hidden] } else { [1, 1, 1] }, x.dtype);
@@ -56,8 +58,11 @@ impl Operation<Cube, 6> for Lstm {
         Launch::new(LSTM_FORWARD, 4 * hidden / cluster(hidden))
             .flag("ACT_BF16", is_bf16(&x))
             .define("H", hidden)
-            .buffers([&gates, &gates, &weight, &h0, &c0, &y, &cells, &last[0], &last[1]])
-            .numbers([batch, steps, 1, self.reverse.into(), save.into(), self.with_cell.into()])
+            .updates([&gates, &gates])
+            .reads([&weight, &h0, &c0])
+            .writes([&y, &cells, &last[0], &last[1]])
+            .numbers([batch, steps])
+            .numbers([self.has_state, self.reverse, save, self.with_cell])
             .run(&x.client, [cluster(hidden) * batch.div_ceil(ROWS), 1, 1]);
         let [_, c_last] = last;
         let output = if self.with_cell {
@@ -72,7 +77,7 @@ impl Operation<Cube, 6> for Lstm {
 
     fn backward(&self, saved: SavedLstm, dy: CubeTensor, wanted: [bool; 6]) -> [Option<CubeTensor>; 6] {
         let SavedLstm { inputs: [x, input, weight, h0, c0], kept: [y, gates, cells] } = saved;
-        let ([batch, steps, inputs], [_, hidden]) = (dims::<3>(&x), dims::<2>(&h0));
+        let ([batch, steps, inputs], [hidden, _]) = (dims::<3>(&x), dims::<2>(&weight));
         let (dy, dc_last) = if self.with_cell {
             let part = |from: usize, to: usize| {
                 plain(Cube::float_slice(dy.clone(), &[(0..batch).into(), (from..to).into(), (0..hidden).into()]))
@@ -84,36 +89,84 @@ impl Operation<Cube, 6> for Lstm {
         };
         let dh_last = dc_last.as_ref().map(|_| Cube::float_zeros([batch, hidden].into(), &x.device, burn::tensor::FloatDType::F32));
         let start = [0, 1].map(|_| empty(&x, [batch, hidden], DType::F32));
-        let unused = &start[0];
         let dgates = empty(&x, [batch * steps, 4 * hidden], x.dtype);
-        let want_state = wanted[4] || wanted[5];
+        let want_state = self.has_state && (wanted[4] || wanted[5]);
         Launch::new(LSTM_BACKWARD, backward_threads(hidden))
             .flag("ACT_BF16", is_bf16(&x))
             .define("H", hidden)
-            .buffers([&gates, &cells, &weight, &c0, &dy, dh_last.as_ref().unwrap_or(unused)])
-            .buffers([dc_last.as_ref().unwrap_or(unused), &dgates, &start[0], &start[1]])
-            .numbers([batch, steps, 1, self.reverse.into(), dc_last.is_some().into(), want_state.into()])
+            .reads([&gates, &cells, &weight, &c0, &dy])
+            .reads([dh_last.as_ref().unwrap_or(&c0), dc_last.as_ref().unwrap_or(&c0)])
+            .writes([&dgates, &start[0], &start[1]])
+            .numbers([batch, steps])
+            .numbers([self.has_state, self.reverse, dc_last.is_some(), want_state])
             .run(&x.client, [cluster(hidden) * batch.div_ceil(ROWS), 1, 1]);
         let rows = batch * steps;
         let dx = wanted[0].then(|| shaped(product::backward_x(&input, &dgates, rows), [batch, steps, inputs]));
         let sizes = Sizes { m: inputs, n: 4 * hidden, k: rows };
-        let (d_input, d_bias) = product::backward_weight(&x, &dgates, sizes, None, true);
-        let shift = Shift { h0: &h0, steps, reverse: self.reverse };
+        let (d_input, d_bias) = product::backward_weight(&x, &dgates, sizes, 4 * hidden, None, true);
+        let shift = Shift { h0: &h0, steps, has_h0: self.has_state, reverse: self.reverse };
         let (d_weight, _) =
-            product::backward_weight(&y, &dgates, Sizes { m: hidden, ..sizes }, Some(shift), false);
+            product::backward_weight(&y, &dgates, Sizes { m: hidden, ..sizes }, 4 * hidden, Some(shift), false);
         let [dh0, dc0] = start;
-        [dx, Some(d_input), Some(d_weight), d_bias, Some(dh0), Some(dc0)]
+        [dx, Some(d_input), Some(d_weight), d_bias, want_state.then_some(dh0), want_state.then_some(dc0)]
     }
 }
 
-impl Operation<Cube, 6> for crate::ops::Gru {
-    type Saved = ();
+#[derive(Clone, Debug)]
+pub(crate) struct SavedGru {
+    /// x, the two weights and h0.
+    inputs: [CubeTensor; 4],
+    /// Output, gates, and the hidden product of the new gate.
+    kept: [CubeTensor; 3],
+}
 
-    fn forward(&self, _: [CubeTensor; 6], _: bool) -> (CubeTensor, Option<()>) {
-        unreachable!("the layer composes GRUs there")
+impl Operation<Cube, 6> for Gru {
+    type Saved = SavedGru;
+
+    fn forward(&self, inputs: [CubeTensor; 6], save: bool) -> (CubeTensor, Option<SavedGru>) {
+        let [x, input, weight, bias, new_bias, h0] = inputs.map(plain);
+        let ([batch, steps, _], [hidden, _]) = (dims::<3>(&x), dims::<2>(&weight));
+        let gates = product::forward(&x, &input, &bias, batch * steps);
+        let y = empty(&x, [batch, steps, hidden], x.dtype);
+        let products = empty(&x, if save { [batch, steps, hidden] } else { [1, 1, 1] }, x.dtype);
+        Launch::new(GRU_FORWARD, 4 * hidden / cluster(hidden))
+            .flag("ACT_BF16", is_bf16(&x))
+            .define("H", hidden)
+            .updates([&gates, &gates])
+            .reads([&weight, &new_bias, &h0])
+            .writes([&y, &products])
+            .reads([&h0])
+            .numbers([batch, steps])
+            .numbers([self.has_state, self.reverse, save, false])
+            .run(&x.client, [cluster(hidden) * batch.div_ceil(ROWS), 1, 1]);
+        let saved = save.then(|| SavedGru { inputs: [x, input, weight, h0], kept: [y.clone(), gates, products] });
+        (y, saved)
     }
 
-    fn backward(&self, (): (), _: CubeTensor, _: [bool; 6]) -> [Option<CubeTensor>; 6] {
-        unreachable!("the layer composes GRUs there")
+    fn backward(&self, saved: SavedGru, dy: CubeTensor, wanted: [bool; 6]) -> [Option<CubeTensor>; 6] {
+        let SavedGru { inputs: [x, input, weight, h0], kept: [y, gates, products] } = saved;
+        let ([batch, steps, inputs], [hidden, _]) = (dims::<3>(&x), dims::<2>(&weight));
+        let rows = batch * steps;
+        let dgates = empty(&x, [rows, 3 * hidden], x.dtype);
+        let dproducts = empty(&x, [rows, hidden], x.dtype);
+        let dh0 = empty(&x, [batch, hidden], DType::F32);
+        let want_state = self.has_state && wanted[5];
+        Launch::new(GRU_BACKWARD, backward_threads(hidden))
+            .flag("ACT_BF16", is_bf16(&x))
+            .define("H", hidden)
+            .reads([&gates, &products, &y, &weight, &h0, &plain(dy), &h0])
+            .writes([&dgates, &dproducts, &dh0])
+            .numbers([batch, steps])
+            .numbers([self.has_state, self.reverse, false, want_state])
+            .run(&x.client, [cluster(hidden) * batch.div_ceil(ROWS), 1, 1]);
+        let dx = wanted[0].then(|| shaped(product::backward_x(&input, &dgates, rows), [batch, steps, inputs]));
+        let sizes = Sizes { m: inputs, n: 3 * hidden, k: rows };
+        let (d_input, d_bias) = product::backward_weight(&x, &dgates, sizes, 3 * hidden, None, true);
+        let shift = Shift { h0: &h0, steps, has_h0: self.has_state, reverse: self.reverse };
+        let part = |n: usize| Sizes { m: hidden, n, k: rows };
+        let (first, _) = product::backward_weight(&y, &dgates, part(2 * hidden), 3 * hidden, Some(shift), false);
+        let (last, d_new_bias) = product::backward_weight(&y, &dproducts, part(hidden), hidden, Some(shift), true);
+        let d_weight = Cube::float_cat(vec![first, last], 1);
+        [dx, Some(d_input), Some(d_weight), d_bias, d_new_bias, want_state.then_some(dh0)]
     }
 }

@@ -88,18 +88,19 @@ impl GruLayer {
         let [batch, _, inputs] = x.dims();
         let [hidden, _] = self.hidden_weight.dims();
         let device = x.device();
-        let before = before.unwrap_or_else(|| Tensor::zeros([batch, hidden], (&device, x.dtype())));
         let (input_weight, hidden_weight) = (self.input_weight.val(), self.hidden_weight.val());
         let (bias, new_bias) = (self.bias.val(), self.new_bias.val());
         if ops::covers_gru(&device, x.dtype(), hidden) {
-            return ops::gru(ops::Gru { reverse }, x, (input_weight, hidden_weight, bias, new_bias), before);
+            let call = ops::Gru { reverse, has_state: before.is_some() };
+            return ops::gru(call, x, (input_weight, hidden_weight, bias, new_bias), before);
         }
         let (bias, new_bias): (Tensor<2>, Tensor<2>) = (bias.unsqueeze(), new_bias.unsqueeze());
+        let dtype = x.dtype();
         let mut steps = x.split(1, 1);
         if reverse {
             steps.reverse();
         }
-        let mut state = before;
+        let mut state = before.unwrap_or_else(|| Tensor::zeros([batch, hidden], (&device, dtype)));
         let mut outputs = Vec::with_capacity(steps.len());
         for x in steps {
             let from_input = x.reshape([batch, inputs]).matmul(input_weight.clone()) + bias.clone();

@@ -4,6 +4,7 @@ use burn::tensor::activation::relu;
 
 use super::Dense;
 use crate::init::Init;
+use crate::ops;
 use crate::pass::Pass;
 
 /// Two layers with a ReLU between them, down to the outputs.
@@ -34,6 +35,11 @@ impl Head {
     #[must_use]
     pub fn forward_mean(&self, x: Tensor<3>, pass: &Pass) -> Tensor<2> {
         let [batch, _, width] = x.dims();
-        self.forward(x.mean_dim(1).reshape([batch, width]), pass)
+        let mean = if ops::covers(&x.device(), x.dtype()) {
+            ops::mean_time(x)
+        } else {
+            x.mean_dim(1).reshape([batch, width])
+        };
+        self.forward(mean, pass)
     }
 }

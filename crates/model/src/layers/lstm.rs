@@ -112,15 +112,14 @@ impl LstmLayer {
         reverse: bool,
         with_last: bool,
     ) -> (Tensor<3>, Option<[Tensor<2>; 2]>) {
-        let [batch, steps, _] = x.dims();
+        let [_, steps, _] = x.dims();
         let [hidden, _] = self.hidden_weight.dims();
         if !ops::covers_lstm(&x.device(), x.dtype(), hidden) {
             return self.composed(x, before, reverse);
         }
-        let zeros = || Tensor::zeros([batch, hidden], &x.device());
-        let before = before.unwrap_or_else(|| [zeros(), zeros()]);
         let weights = (self.input_weight.val(), self.hidden_weight.val(), self.bias.val());
-        let y = ops::lstm(ops::Lstm { reverse, with_cell: with_last }, x, weights, before);
+        let call = ops::Lstm { reverse, with_cell: with_last, has_state: before.is_some() };
+        let y = ops::lstm(call, x, weights, before);
         if !with_last {
             return (y, None);
         }

@@ -6,7 +6,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend};
 
 use super::{
-    Attention, Dropout, DropoutAdd, Fused, Gelu, Gru, LayerNorm, Linear, Lstm, Operation, fused_methods,
+    Attention, Dropout, DropoutAdd, Fused, Gelu, Gru, LayerNorm, Linear, Loss, Lstm, MeanTime, Operation, fused_methods,
 };
 
 /// The backward step of an operation.
@@ -55,6 +55,8 @@ where
     Dropout: Operation<B, 1>,
     DropoutAdd: Operation<B, 2>,
     Gelu: Operation<B, 1>,
+    MeanTime: Operation<B, 1>,
+    Loss: Operation<B, 2>,
 {
     fused_methods!(tracked::<B, C, _, _>);
 }

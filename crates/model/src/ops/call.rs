@@ -3,7 +3,7 @@
 use burn::backend::{Dispatch, DispatchDevice};
 use burn::tensor::{DType, Device, Tensor};
 
-use super::{Attention, Dropout, DropoutAdd, Draw, Fused, Gru, LayerNorm, Lstm};
+use super::{Attention, Dropout, DropoutAdd, Draw, Fused, Gru, LayerNorm, Loss, Lstm};
 
 /// Whose kernels run on a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +50,7 @@ pub(crate) fn covers_lstm(device: &Device, dtype: DType, hidden: usize) -> bool 
 pub(crate) fn covers_gru(device: &Device, dtype: DType, hidden: usize) -> bool {
     match provider(device, dtype) {
         #[cfg(feature = "cuda")]
-        Provider::Cuda => false,
+        Provider::Cuda => crate::cuda::covers_state(hidden),
         provider => provider != Provider::None && hidden > 0,
     }
 }
@@ -77,13 +77,15 @@ pub(crate) fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Tens
     Tensor::from_dispatch(Dispatch::linear(x.into_dispatch(), weight.into_dispatch(), bias.into_dispatch()))
 }
 
-/// `weights` are input, hidden and bias.
+/// `weights` are input, hidden and bias; without a state it begins at zero.
 pub(crate) fn lstm(
     call: Lstm,
     x: Tensor<3>,
     (input, hidden, bias): (Tensor<2>, Tensor<2>, Tensor<1>),
-    [h0, c0]: [Tensor<2>; 2],
+    state: Option<[Tensor<2>; 2]>,
 ) -> Tensor<3> {
+    let call = Lstm { has_state: state.is_some(), ..call };
+    let [h0, c0] = state.unwrap_or_else(|| [hidden.clone(), hidden.clone()]);
     Tensor::from_dispatch(Dispatch::lstm(
         call,
         x.into_dispatch(),
@@ -100,8 +102,10 @@ pub(crate) fn gru(
     call: Gru,
     x: Tensor<3>,
     (input, hidden, bias, new_bias): (Tensor<2>, Tensor<2>, Tensor<1>, Tensor<1>),
-    h0: Tensor<2>,
+    state: Option<Tensor<2>>,
 ) -> Tensor<3> {
+    let call = Gru { has_state: state.is_some(), ..call };
+    let h0 = state.unwrap_or_else(|| hidden.clone());
     Tensor::from_dispatch(Dispatch::gru(
         call,
         x.into_dispatch(),
@@ -129,6 +133,14 @@ pub(crate) fn dropout<const D: usize>(x: Tensor<D>, draw: Draw) -> Tensor<D> {
 pub(crate) fn dropout_add<const D: usize>(x: Tensor<D>, residual: Tensor<D>, draw: Draw) -> Tensor<D> {
     let call = DropoutAdd { draw };
     Tensor::from_dispatch(Dispatch::dropout_add(call, x.into_dispatch(), residual.into_dispatch()))
+}
+
+pub(crate) fn loss(call: Loss, outputs: Tensor<2>, targets: Tensor<2>) -> Tensor<1> {
+    Tensor::from_dispatch(Dispatch::loss(call, outputs.into_dispatch(), targets.into_dispatch()))
+}
+
+pub(crate) fn mean_time(x: Tensor<3>) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::mean_time(x.into_dispatch()))
 }
 
 pub(crate) fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {

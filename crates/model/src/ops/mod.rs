@@ -18,7 +18,7 @@ use burn::backend::Flex;
 pub use call::supports_bf16;
 pub(crate) use call::{
     attention, covers, covers_attention, covers_draw, covers_gru, covers_lstm, dropout, dropout_add, gelu, gru, layer_norm,
-    linear, lstm,
+    linear, loss, lstm, mean_time,
 };
 
 /// A function of `N` tensors with a gradient.
@@ -44,6 +44,8 @@ pub(crate) struct Linear;
 pub(crate) struct Lstm {
     pub(crate) reverse: bool,
     pub(crate) with_cell: bool,
+    /// h0 and c0 are states; otherwise the states begin at zero, and what stands in their place is not looked at.
+    pub(crate) has_state: bool,
 }
 
 /// One GRU layer: x `[batch, steps, inputs]`, weights `[inputs, 3 hidden]` and `[hidden, 3 hidden]`, bias `[3 hidden]` in
@@ -51,6 +53,8 @@ pub(crate) struct Lstm {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Gru {
     pub(crate) reverse: bool,
+    /// As that of [`Lstm`].
+    pub(crate) has_state: bool,
 }
 
 /// Self-attention over packed queries, keys and values `[batch, steps, 3 width]`: `[batch, steps, width]`.
@@ -65,6 +69,21 @@ pub(crate) struct Attention {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LayerNorm {
     pub(crate) epsilon: f64,
+}
+
+/// The mean over time of `[batch, steps, width]`: `[batch, width]`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MeanTime;
+
+/// The mean loss of outputs against targets of the same shape, a tensor of one; targets get no gradient.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Loss {
+    /// Squared error.
+    Squared,
+    /// Absolute error.
+    Absolute,
+    /// Half the square up to `delta`, a line beyond.
+    Huber { delta: f64 },
 }
 
 /// `x * mask`.
@@ -140,6 +159,8 @@ pub(crate) trait Fused: Backend {
     fn dropout(call: Dropout, x: FloatTensor<Self>) -> FloatTensor<Self>;
     fn dropout_add(call: DropoutAdd, x: FloatTensor<Self>, residual: FloatTensor<Self>) -> FloatTensor<Self>;
     fn gelu(x: FloatTensor<Self>) -> FloatTensor<Self>;
+    fn mean_time(x: FloatTensor<Self>) -> FloatTensor<Self>;
+    fn loss(call: Loss, outputs: FloatTensor<Self>, targets: FloatTensor<Self>) -> FloatTensor<Self>;
 }
 
 /// The methods of [`Fused`], each by `$run` of its operation and inputs.
@@ -193,6 +214,16 @@ macro_rules! fused_methods {
         }
         fn gelu(x: FloatTensor<Self>) -> FloatTensor<Self> {
             $run($crate::ops::Gelu, [x])
+        }
+        fn mean_time(x: FloatTensor<Self>) -> FloatTensor<Self> {
+            $run($crate::ops::MeanTime, [x])
+        }
+        fn loss(
+            call: $crate::ops::Loss,
+            outputs: FloatTensor<Self>,
+            targets: FloatTensor<Self>,
+        ) -> FloatTensor<Self> {
+            $run(call, [outputs, targets])
         }
     };
 }

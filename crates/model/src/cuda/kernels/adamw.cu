@@ -1,12 +1,12 @@
 // AdamW (Loshchilov and Hutter 2019) with clipping by the global norm, on up to 32 tensors a launch.
 //
 // A step is norm_partial (for each group of tensors), norm_final, adamw (for each group). Every sum has a fixed order. The
-// norm, the clip factor and the finite flag stay on the device, in `state`; a step whose gradients are not finite changes nothing.
+// norm, the clip factor and the finite flag stay on the device, in `state`; a step whose gradients are not finite leaves all as it was.
 //
 // Macro: COUNT, the number of tensors of a launch, 1 to 32. A block takes CHUNK neighbours of one tensor, so the grid is
 // (sum over the tensors of ceil(size / CHUNK), 1, 1), block 256. norm_final: grid 1, block 256.
 // Arguments: norm_partial: g0 .., partial f64, Info. norm_final: partial, state f32 [4], FinalInfo. adamw: for each tensor in
-// turn p, g, m, v (all f32); then state, Info.
+// turn the new p, then p, g, m, v (all f32, the moments in place); then state, Info.
 
 #ifndef COUNT
 #define COUNT 1
@@ -103,20 +103,21 @@ extern "C" __global__ void __launch_bounds__(256) norm_final(const double* parti
     state[3] = 0.0f;
 }
 
-#define TENSOR(n) float *p##n, const float *g##n, float *m##n, float *v##n,
+#define TENSOR(n) float *q##n, const float *p##n, const float *g##n, float *m##n, float *v##n,
 extern "C" __global__ void __launch_bounds__(256) adamw(EACH_OF(COUNT, TENSOR) const float* state, const __grid_constant__ Info info) {
-    if (state[2] == 0.0f) return;
+    const bool finite = state[2] != 0.0f;
     i64 first;
     const int n = find(info, first);
-    float *p = nullptr, *m = nullptr, *v = nullptr;
-    const float* g = nullptr;
+    float *q = nullptr, *m = nullptr, *v = nullptr;
+    const float *p = nullptr, *g = nullptr;
     i64 size = 0;
-#define PICK_ALL(k) if (n == k) p = p##k, g = g##k, m = m##k, v = v##k, size = info.sizes[k];
+#define PICK_ALL(k) if (n == k) q = q##k, p = p##k, g = g##k, m = m##k, v = v##k, size = info.sizes[k];
     EACH_OF(COUNT, PICK_ALL)
     const float clip = state[1], beta1 = (float)info.beta1, beta2 = (float)info.beta2, eps = (float)info.eps;
     const float keep = (float)(1.0 - info.lr * info.weight_decay), rate = (float)(info.lr / info.correction1);
     const float new1 = (float)(1.0 - info.beta1), new2 = (float)(1.0 - info.beta2), root = (float)(1.0 / sqrt(info.correction2));
     auto update = [&](float& p, float g, float& m, float& v) {
+        if (!finite) return;
         g *= clip;
         m = fmaf(beta1, m, new1 * g);
         v = fmaf(beta2, v, new2 * g * g);
@@ -131,7 +132,7 @@ extern "C" __global__ void __launch_bounds__(256) adamw(EACH_OF(COUNT, TENSOR) c
         update(a.y, b.y, c.y, d.y);
         update(a.z, b.z, c.z, d.z);
         update(a.w, b.w, c.w, d.w);
-        store4(p + i, a);
+        store4(q + i, a);
         store4(m + i, c);
         store4(v + i, d);
     }
@@ -139,7 +140,7 @@ extern "C" __global__ void __launch_bounds__(256) adamw(EACH_OF(COUNT, TENSOR) c
     if (rest < end) {
         float a = p[rest], c = m[rest], d = v[rest];
         update(a, g[rest], c, d);
-        p[rest] = a;
+        q[rest] = a;
         m[rest] = c;
         v[rest] = d;
     }

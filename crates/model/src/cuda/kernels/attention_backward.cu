@@ -21,7 +21,7 @@
 struct Info {
     i64 batch, steps, heads;
     i64 causal;
-    i64 seed, salt;
+    i64 seed, first_group;
     double p;  // 0 = no dropout
 };
 
@@ -138,7 +138,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
         u32 keep[4] = {~0u, ~0u, ~0u, ~0u};
         float kept = 1.0f;
         if (info.p > 0.0) {
-            const Dropout dropout(info.seed, info.salt, info.p);
+            const Dropout dropout(info.seed, info.first_group, info.p);
             kept = dropout.scale;
             mask(dropout, ((u64)(b * heads + head) * steps + query0) * steps + key0 + warp * 16, steps, lane, keep);
         }

@@ -15,7 +15,7 @@
 struct Info {
     i64 batch, steps, heads;
     i64 causal;
-    i64 seed, salt;
+    i64 seed, first_group;
     double p;  // 0 = no dropout
 };
 
@@ -119,7 +119,7 @@ extern "C" __global__ void __launch_bounds__(128) attention_forward(const ACT* q
                 sum[r / 2] += s[n][r];
             }
         if (info.p > 0.0) {
-            const Dropout dropout(info.seed, info.salt, info.p);
+            const Dropout dropout(info.seed, info.first_group, info.p);
             u32 keep[2];
             mask(dropout, ((u64)(b * heads + head) * steps + first) * steps + tile * TILE, steps, g, tg, keep);
 #pragma unroll

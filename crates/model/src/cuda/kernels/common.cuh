@@ -277,9 +277,9 @@ DEVICE void copy_wait() { asm volatile("cp.async.wait_group 0;" ::: "memory"); }
 // ------------------------------------------------------------------------------------------------- random masks
 
 // Philox4x32-10 (Salmon et al. 2011).
-DEVICE uint4 philox(u64 seed, u64 counter, u64 salt) {
+DEVICE uint4 philox(u64 seed, u64 counter) {
     u32 k0 = (u32)seed, k1 = (u32)(seed >> 32);
-    u32 c0 = (u32)counter, c1 = (u32)(counter >> 32), c2 = (u32)salt, c3 = (u32)(salt >> 32);
+    u32 c0 = (u32)counter, c1 = (u32)(counter >> 32), c2 = 0, c3 = 0;
 #pragma unroll
     for (int i = 0; i < 10; i++) {
         u64 p0 = (u64)0xD2511F53u * c0, p1 = (u64)0xCD9E8D57u * c2;
@@ -296,16 +296,16 @@ DEVICE uint4 philox(u64 seed, u64 counter, u64 salt) {
 
 // One rule for every mask: element e takes word e % 4 of counter e / 4 and is kept where that word is at least p * 2^32.
 struct Dropout {
-    u64 seed, salt;
+    u64 seed, first_group;  // where the batch begins in the stream of its key
     u32 threshold;
     float scale;
-    DEVICE Dropout(i64 seed_, i64 salt_, double p) : seed((u64)seed_), salt((u64)salt_) {
+    DEVICE Dropout(i64 seed_, i64 first, double p) : seed((u64)seed_), first_group((u64)first) {
         threshold = (u32)(p * 4294967296.0);
         scale = (float)(1.0 / (1.0 - p));
     }
     // Bit w set where element 4 * group + w stays.
     DEVICE u32 keep4(u64 group) const {
-        uint4 r = philox(seed, group, salt);
+        uint4 r = philox(seed, first_group + group);
         return (r.x >= threshold) | (u32)(r.y >= threshold) << 1 | (u32)(r.z >= threshold) << 2 | (u32)(r.w >= threshold) << 3;
     }
     DEVICE bool keep(u64 element) const { return keep4(element >> 2) >> (element & 3) & 1; }

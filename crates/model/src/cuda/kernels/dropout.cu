@@ -7,7 +7,7 @@
 #endif
 
 struct Info {
-    i64 count, seed, salt;
+    i64 count, seed, first_group;
     double p;
 };
 
@@ -18,7 +18,7 @@ extern "C" __global__ void __launch_bounds__(256) dropout(const ACT* x, ACT* y
                                                           , const __grid_constant__ Info info) {
     const i64 group = (i64)blockIdx.x * 256 + threadIdx.x, first = group * 4;
     if (first >= info.count) return;
-    const Dropout d(info.seed, info.salt, info.p);
+    const Dropout d(info.seed, info.first_group, info.p);
     const u32 keep = d.keep4((u64)group);
     if (first + 4 <= info.count) {
         float4 v = load4(x + first);

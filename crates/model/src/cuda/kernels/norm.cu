@@ -19,7 +19,7 @@
 struct Info {
     i64 rows;
     double eps;
-    i64 seed, salt;  // ADD
+    i64 seed, first_group;  // ADD
     double p;        // ADD; 0 = no dropout
 };
 
@@ -74,7 +74,7 @@ extern "C" __global__ void __launch_bounds__(256) norm_forward(const ACT* x, con
 #if ADD
     Row other;
     load_row(other, residual + row * H, lane);
-    if (info.p > 0.0) drop_row(r, Dropout(info.seed, info.salt, info.p), row, lane);
+    if (info.p > 0.0) drop_row(r, Dropout(info.seed, info.first_group, info.p), row, lane);
 #pragma unroll
     for (int j = 0; j < PARTS; j++)
 #pragma unroll
@@ -161,7 +161,7 @@ extern "C" __global__ void __launch_bounds__(256) norm_backward(const ACT* dy, c
 #endif
 #if ADD
         store_row(dresidual + row * H, g, lane);
-        if (info.p > 0.0) drop_row(g, Dropout(info.seed, info.salt, info.p), row, lane);
+        if (info.p > 0.0) drop_row(g, Dropout(info.seed, info.first_group, info.p), row, lane);
 #endif
         store_row(dx + row * H, g, lane);
     }
