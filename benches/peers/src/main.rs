@@ -13,14 +13,16 @@ mod options;
 mod step;
 mod stream;
 
+use std::process::ExitCode;
+
 use options::Options;
 
-fn main() {
+fn main() -> ExitCode {
     let options = match Options::parse(std::env::args().skip(1)) {
         Ok(options) => options,
         Err(message) => {
             eprintln!("{message}");
-            std::process::exit(2);
+            return ExitCode::from(2);
         }
     };
     if options.threads > 0 {
@@ -32,4 +34,5 @@ fn main() {
         _ => step::time(&options),
     };
     println!("{line}");
+    ExitCode::SUCCESS
 }

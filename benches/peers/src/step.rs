@@ -81,12 +81,13 @@ pub(crate) fn time(o: &Options) -> Value {
     for _ in 1..o.warmup {
         run();
     }
-    let mut last_loss = first_loss;
+    let (mut last_loss, mut sum) = (first_loss, 0.0);
     let mut times: Vec<f64> = (0..o.reps)
         .map(|_| {
             let begin = Instant::now();
             for _ in 0..o.steps {
                 last_loss = run();
+                sum += last_loss;
             }
             begin.elapsed().as_secs_f64() * 1e3 / o.steps as f64
         })
@@ -98,5 +99,7 @@ pub(crate) fn time(o: &Options) -> Value {
         "batch": o.batch, "seq": o.seq, "features": o.features, "hidden": o.hidden, "layers": o.layers,
         "heads": o.heads, "ms_step": ms, "ms_steps": times, "samples_per_s": o.batch as f64 / ms * 1e3,
         "first_step_s": first_s, "first_loss": first_loss, "last_loss": last_loss,
+        "mean_loss": sum / (o.steps * o.reps) as f64,
+        "reserved_mib": device.memory_pool_usage().map(|usage| usage.bytes_reserved as f64 / 1048576.0),
     })
 }

@@ -138,7 +138,9 @@ impl ModelConfig {
             "transformer" => Self::Transformer(TransformerConfig::default()),
             "tcn" => Self::Tcn(TcnConfig::default()),
             "linear" => Self::Linear(LinearConfig::default()),
-            other => return Err(Error::invalid("model.type", other, format!("give one of {}", Self::NAMES.join(", ")))),
+            other => {
+                return Err(Error::invalid("model.type", other, format!("give one of {}", Self::NAMES.join(", "))));
+            }
         })
     }
 
@@ -166,7 +168,11 @@ impl ModelConfig {
             Self::Tcn(c) => {
                 at_least_one("model.kernel_size", c.kernel_size)?;
                 if c.num_layers > 16 {
-                    return Err(Error::invalid("model.num_layers", c.num_layers, "16 blocks already see 131,071 steps"));
+                    return Err(Error::invalid(
+                        "model.num_layers",
+                        c.num_layers,
+                        "16 blocks already see 131,071 steps",
+                    ));
                 }
                 check_sizes(c.hidden_size, c.num_layers, c.dropout, 1)
             }

@@ -73,10 +73,6 @@ impl ForecasterSpec {
 
 /// One of the networks of this crate.
 #[derive(Module, Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a process holds a handful of networks, and Burn's derive takes no boxes"
-)]
 pub enum Forecaster {
     /// Stacked LSTM with attention.
     LstmAttention(LstmAttention),

@@ -37,7 +37,10 @@
 
 mod config;
 #[cfg(feature = "flex")]
-#[expect(unsafe_code, reason = "vector instructions and the GEMM library's raw pointers; each block says why it is sound")]
+#[expect(
+    unsafe_code,
+    reason = "vector instructions and the GEMM library's raw pointers; each block says why it is sound"
+)]
 mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;
@@ -66,7 +69,7 @@ pub use init::Init;
 pub use objective::Objective;
 pub use ops::supports_bf16;
 pub use pass::Pass;
+pub use predict::{Predict, Predictor, encode_weights, load_weights};
 #[cfg(feature = "flex")]
 pub use stream::Stream;
 pub use update::{AdamW, Clip, Slot};
-pub use predict::{Predict, Predictor, encode_weights, load_weights};

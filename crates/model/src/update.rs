@@ -36,7 +36,8 @@ impl Clip {
             Place::Other => {
                 let sums = gradients.into_iter().map(|gradient| gradient.square().sum()).collect();
                 let norm = Tensor::cat(sums, 0).sum().sqrt();
-                let factor = if max_norm > 0.0 { (norm.clone().recip() * max_norm).clamp_max(1.0) } else { norm.ones_like() };
+                let factor =
+                    if max_norm > 0.0 { (norm.clone().recip() * max_norm).clamp_max(1.0) } else { norm.ones_like() };
                 let finite = norm.clone().is_finite().float();
                 Self { state: Tensor::cat(vec![norm, factor, finite], 0) }
             }
@@ -127,7 +128,9 @@ fn place(x: &Tensor<1>) -> Place {
         #[cfg(feature = "flex")]
         DispatchDevice::Flex(_) if x.dtype() == DType::F32 => Place::Flex,
         #[cfg(feature = "cuda")]
-        DispatchDevice::Cube(device) if x.dtype() == DType::F32 && crate::cuda::covers(device, DType::F32) => Place::Cuda,
+        DispatchDevice::Cube(device) if x.dtype() == DType::F32 && crate::cuda::covers(device, DType::F32) => {
+            Place::Cuda
+        }
         _ => Place::Other,
     }
 }

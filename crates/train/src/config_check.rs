@@ -62,7 +62,12 @@ impl TrainConfig {
         let sharded = matches!(c.strategy, Strategy::Zero1 | Strategy::Zero2);
         require(!sharded, "cluster.strategy", format!("{:?}", c.strategy), &format!("sharding {LATER}"))?;
         let known = c.precision != Precision::F16Mixed;
-        require(known, "cluster.precision", format!("{:?}", c.precision), &format!("loss scaling {LATER}; bf16-mixed needs none"))?;
+        require(
+            known,
+            "cluster.precision",
+            format!("{:?}", c.precision),
+            &format!("loss scaling {LATER}; bf16-mixed needs none"),
+        )?;
         let none = |field: &str, value: Option<f64>| {
             let shown = value.unwrap_or_default();
             require(value.is_none(), &format!("budget.{field}"), shown, &format!("enforcing a budget {LATER}"))

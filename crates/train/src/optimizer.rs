@@ -51,7 +51,10 @@ impl Optimizer {
         };
         let moments = |params: &mut Vec<Param<Tensor<1>>>| std::mem::take(params).into_iter().map(Param::into_value);
         let mut collect = Collect {
-            moments: moments(&mut self.state.first).zip(moments(&mut self.state.second)).collect::<Vec<_>>().into_iter(),
+            moments: moments(&mut self.state.first)
+                .zip(moments(&mut self.state.second))
+                .collect::<Vec<_>>()
+                .into_iter(),
             gradients,
             slots: Vec::new(),
             idle: Vec::new(),

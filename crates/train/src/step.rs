@@ -110,7 +110,12 @@ impl<N: Network> Step<N> {
     }
 
     /// Loss and gradient of the mean over the global batch, the same on every rank.
-    fn gradients(&self, source: &dyn WindowSource, ids: &[usize], global_step: u64) -> Result<(Tensor<1>, GradientsParams)> {
+    fn gradients(
+        &self,
+        source: &dyn WindowSource,
+        ids: &[usize],
+        global_step: u64,
+    ) -> Result<(Tensor<1>, GradientsParams)> {
         let key = hash_words(&[self.seed, global_step]);
         let share = shard_range(ids.len(), self.collective.rank(), self.collective.world_size());
         let (mut loss, mut sum) = (None, GradientsParams::new());

@@ -33,7 +33,14 @@ impl Scratch {
     fn new(steps: usize) -> Self {
         let square = || vec![0.0; steps * steps];
         let packed = || Packed::new(&[], 0, 0, 0, 1);
-        Self { keys: packed(), other: packed(), weights: square(), factors: square(), grads: square(), turned: square() }
+        Self {
+            keys: packed(),
+            other: packed(),
+            weights: square(),
+            factors: square(),
+            grads: square(),
+            turned: square(),
+        }
     }
 }
 

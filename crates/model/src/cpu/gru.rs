@@ -2,8 +2,8 @@
 //! applies after the hidden product.
 
 use super::lstm::neighbours;
-use super::memory::Buffer;
 use super::math::{sigmoid, tanh, vectorised};
+use super::memory::Buffer;
 use super::product::{Packed, Rows, Start};
 use super::sums::{column_sums, outer_products};
 use super::{join_runs, runs};
@@ -174,7 +174,13 @@ pub(crate) fn backward(
                 );
             }
             dh.copy_from_slice(&direct);
-            back_hidden.product(Rows { data: &dhidden[t * three..], stride: steps * three }, count, dh, hidden, Start::Add);
+            back_hidden.product(
+                Rows { data: &dhidden[t * three..], stride: steps * three },
+                count,
+                dh,
+                hidden,
+                Start::Add,
+            );
         }
         if let Some(packed) = &back_input {
             packed.product(Rows { data: dinput, stride: three }, count * steps, dx, inputs, Start::Zero);

@@ -3,8 +3,8 @@
 //! Batches are cut into runs of samples, one per thread: a sample's numbers do not depend on its neighbours, so results are
 //! equal to the bit for any number of threads.
 
-use super::memory::Buffer;
 use super::math::{sigmoid, tanh, vectorised};
+use super::memory::Buffer;
 use super::product::{Packed, Rows, Start};
 use super::sums::{column_sums, outer_products};
 use super::{join_runs, runs};
@@ -122,11 +122,7 @@ pub(crate) fn forward(shape: &Shape, x: &[f32], weights: &Weights<'_>, h0: &[f32
     let parts = runs(batch);
     join_runs(
         &parts,
-        [
-            (&mut output, shape.rows() * hidden),
-            (&mut gates, steps * wide),
-            (&mut cells, steps * hidden),
-        ],
+        [(&mut output, shape.rows() * hidden), (&mut gates, steps * wide), (&mut cells, steps * hidden)],
         |samples, [output, gates, cells]| run(samples, output, gates, cells),
     );
     Forward { output, gates, cells }
@@ -246,15 +242,7 @@ pub(crate) fn backward(
     }
 }
 
-fn cell_backward(
-    gates: &[f32],
-    cell: &[f32],
-    old: &[f32],
-    dy: &[f32],
-    dh: &[f32],
-    dc: &mut [f32],
-    dgates: &mut [f32],
-) {
+fn cell_backward(gates: &[f32], cell: &[f32], old: &[f32], dy: &[f32], dh: &[f32], dc: &mut [f32], dgates: &mut [f32]) {
     let hidden = cell.len();
     let (i, rest) = gates.split_at(hidden);
     let (f, rest) = rest.split_at(hidden);

@@ -60,10 +60,10 @@ pub(crate) fn tanh(x: f32) -> f32 {
     // Odd polynomial of Cephes' tanhf, so that small arguments keep their relative accuracy.
     let square = x * x;
     let mut p = -5.704_988_7e-3_f32;
-    p = p.mul_add(square, 2.063_908_9e-2);
+    p = p.mul_add(square, 2.063_909e-2);
     p = p.mul_add(square, -5.373_971_6e-2);
     p = p.mul_add(square, 1.333_144_2e-1);
-    p = p.mul_add(square, -3.333_328_2e-1);
+    p = p.mul_add(square, -0.333_332_8);
     let small = (p * square).mul_add(x, x);
     if size < 0.625 { small } else { large.copysign(x) }
 }

@@ -13,7 +13,8 @@ pub(crate) fn forward(x: &[f32], scale: &[f32], shift: &[f32], epsilon: f32) -> 
     let width = scale.len();
     let rows = x.len() / width;
     let (mut out, mut stats) = (Buffer::stale(x.len()), vec![0.0; 2 * rows]);
-    let blocks = out.par_chunks_mut(BLOCK * width).zip(stats.par_chunks_mut(2 * BLOCK)).zip(x.par_chunks(BLOCK * width));
+    let blocks =
+        out.par_chunks_mut(BLOCK * width).zip(stats.par_chunks_mut(2 * BLOCK)).zip(x.par_chunks(BLOCK * width));
     blocks.for_each(|((out, stats), x)| {
         vectorised(
             #[inline(always)]

@@ -2,8 +2,8 @@
 
 use rayon::prelude::*;
 
-use super::memory::Buffer;
 use super::math::{normal_cdf, vectorised};
+use super::memory::Buffer;
 use crate::ops::Loss;
 use crate::update::AdamW;
 
@@ -92,10 +92,8 @@ pub(crate) fn adamw(rule: &AdamW, parameter: &mut [f32], moments: [&mut [f32]; 2
     let [first, second] = moments;
     let blocks = parameter.par_chunks_mut(BLOCK).zip(first.par_chunks_mut(BLOCK)).zip(second.par_chunks_mut(BLOCK));
     let (decay, rate) = ((1.0 - rule.learning_rate * rule.weight_decay) as f32, rule.learning_rate as f32);
-    let [(b1, b2), (a1, a2)] = [
-        (rule.betas[0] as f32, rule.betas[1] as f32),
-        ((1.0 - rule.betas[0]) as f32, (1.0 - rule.betas[1]) as f32),
-    ];
+    let [(b1, b2), (a1, a2)] =
+        [(rule.betas[0] as f32, rule.betas[1] as f32), ((1.0 - rule.betas[0]) as f32, (1.0 - rule.betas[1]) as f32)];
     let correct = rule.corrections().map(|c| c as f32);
     let epsilon = rule.epsilon as f32;
     blocks.zip(gradient.par_chunks(BLOCK)).for_each(|(((p, m), v), g)| {

@@ -38,13 +38,24 @@ pub(crate) fn outer_products(a: &[f32], b: &[f32], rows: usize, m: usize, n: usi
         // SAFETY: the three slices hold the matrices that the sizes and strides describe, as was checked above.
         unsafe {
             gemm::gemm(
-                m, n, rows,
-                out.as_mut_ptr(), 1, n as isize,
+                m,
+                n,
+                rows,
+                out.as_mut_ptr(),
+                1,
+                n as isize,
                 false,
-                a.as_ptr(), m as isize, 1,
-                b.as_ptr(), 1, n as isize,
-                0.0, 1.0,
-                false, false, false,
+                a.as_ptr(),
+                m as isize,
+                1,
+                b.as_ptr(),
+                1,
+                n as isize,
+                0.0,
+                1.0,
+                false,
+                false,
+                false,
                 parallelism,
             );
         }

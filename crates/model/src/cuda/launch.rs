@@ -1,3 +1,4 @@
+use burn::tensor::{DType, Shape};
 use burn_cubecl::cubecl::client::Client;
 use burn_cubecl::cubecl::ir::attributes::BufferIOAttr;
 use burn_cubecl::cubecl::ir::settings::Dim3;
@@ -8,7 +9,6 @@ use burn_cubecl::cubecl::{CubeKernel, PrecompiledSource};
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
 use burn_cubecl::tensor::CubeTensor;
-use burn::tensor::{DType, Shape};
 
 /// A kernel of one file of `kernels/`.
 #[derive(Clone, Copy, Debug)]

@@ -19,13 +19,3 @@ pub(crate) use update::{adamw, clip};
 pub(crate) fn covers(device: &CubeDevice, dtype: DType) -> bool {
     matches!(dtype, DType::F32 | DType::BF16) && device.client().name() == "cuda"
 }
-
-/// Widths of state that the recurrent kernels take.
-pub(crate) const fn covers_state(hidden: usize) -> bool {
-    hidden <= 256 && hidden.is_multiple_of(32)
-}
-
-/// Widths of a head that the attention kernels take.
-pub(crate) const fn covers_depth(depth: usize) -> bool {
-    matches!(depth, 16 | 32 | 64)
-}

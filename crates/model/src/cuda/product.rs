@@ -75,7 +75,12 @@ pub(super) fn forward(x: &CubeTensor, weight: &CubeTensor, bias: &CubeTensor, ro
     let y = empty(x, [rows, outputs], x.dtype);
     // Which kernel is quicker for which shape was measured: docs/perf/recurrent.md.
     let fast = !is_bf16(x) && outputs <= 256 && inputs >= 128 && sizes.aligned(false);
-    let launch = sizes.gemm(if fast { GEMM_FAST } else { GEMM }, is_bf16(x)).define("BIAS", 1).reads([x, weight]).writes([&y]).reads([bias]);
+    let launch = sizes
+        .gemm(if fast { GEMM_FAST } else { GEMM }, is_bf16(x))
+        .define("BIAS", 1)
+        .reads([x, weight])
+        .writes([&y])
+        .reads([bias]);
     let launch = sizes.numbers(launch, [inputs, outputs, outputs]);
     launch.numbers([1_usize, 0, 0, 0]).run(&x.client, sizes.grid(1));
     y
@@ -87,7 +92,11 @@ pub(super) fn backward_x(weight: &CubeTensor, dy: &CubeTensor, rows: usize) -> C
     let sizes = Sizes { m: rows, n: inputs, k: outputs };
     let dx = empty(dy, [rows, inputs], dy.dtype);
     let fast = !is_bf16(dy) && outputs >= 768 && sizes.aligned(false);
-    let launch = sizes.gemm(if fast { GEMM_FAST } else { GEMM }, is_bf16(dy)).define("TRANS_B", 1).reads([dy, weight]).writes([&dx]);
+    let launch = sizes
+        .gemm(if fast { GEMM_FAST } else { GEMM }, is_bf16(dy))
+        .define("TRANS_B", 1)
+        .reads([dy, weight])
+        .writes([&dx]);
     sizes.numbers(launch, [outputs, outputs, inputs]).numbers([1_usize, 0, 0, 0]).run(&dy.client, sizes.grid(1));
     dx
 }
@@ -108,7 +117,11 @@ pub(super) fn backward_weight(
     let (work, out) = (float(vec![splits, m, n]), float(vec![m, n]));
     let second = sums.then(|| (float(vec![splits, n]), float(vec![n])));
     let fast = bf16 && shift.is_some_and(|shift| !shift.has_h0) && sizes.aligned(true) && pitch.is_multiple_of(8);
-    let mut launch = sizes.gemm(if fast { GEMM_FAST } else { GEMM }, bf16).define("TRANS_A", 1).define("SPLIT", 1).define("C_BF16", 0);
+    let mut launch = sizes
+        .gemm(if fast { GEMM_FAST } else { GEMM }, bf16)
+        .define("TRANS_A", 1)
+        .define("SPLIT", 1)
+        .define("C_BF16", 0);
     launch = if fast { launch } else { launch.define("B_BF16", bf16.into()) };
     launch = launch.flag("SHIFT_T", shift.is_some()).flag("COLSUM", sums);
     launch = launch.reads([x, dy]).writes([&work]);

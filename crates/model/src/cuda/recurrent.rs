@@ -87,7 +87,9 @@ impl Operation<Cube, 6> for Lstm {
         } else {
             (plain(dy), None)
         };
-        let dh_last = dc_last.as_ref().map(|_| Cube::float_zeros([batch, hidden].into(), &x.device, burn::tensor::FloatDType::F32));
+        let dh_last = dc_last
+            .as_ref()
+            .map(|_| Cube::float_zeros([batch, hidden].into(), &x.device, burn::tensor::FloatDType::F32));
         let start = [0, 1].map(|_| empty(&x, [batch, hidden], DType::F32));
         let dgates = empty(&x, [batch * steps, 4 * hidden], x.dtype);
         let want_state = self.has_state && (wanted[4] || wanted[5]);

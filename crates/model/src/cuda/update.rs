@@ -46,7 +46,12 @@ pub(crate) fn clip(gradients: Vec<CubeTensor>, max_norm: f64) -> CubeTensor {
             .run(&first.client, [grid, 1, 1]);
         slot += grid;
     }
-    Launch::new(NORM_FINAL, THREADS).reads([&partial]).writes([&state]).number(slots).number(max_norm).run(&first.client, [1; 3]);
+    Launch::new(NORM_FINAL, THREADS)
+        .reads([&partial])
+        .writes([&state])
+        .number(slots)
+        .number(max_norm)
+        .run(&first.client, [1; 3]);
     state
 }
 
@@ -55,11 +60,8 @@ pub(crate) fn adamw(rule: &AdamW, slots: Vec<[CubeTensor; 4]>, state: &CubeTenso
     let owned = |x: CubeTensor| if x.handle.can_mut() { plain(x) } else { Cube::float_add_scalar(x, 0.0.into()) };
     let sizes: Vec<usize> = slots.iter().map(|slot| size(&slot[0])).collect();
     let fresh = empty_together(state, &sizes, DType::F32);
-    let slots: Vec<_> = slots
-        .into_iter()
-        .zip(fresh)
-        .map(|([p, g, m, v], new)| [new, plain(p), plain(g), owned(m), owned(v)])
-        .collect();
+    let slots: Vec<_> =
+        slots.into_iter().zip(fresh).map(|([p, g, m, v], new)| [new, plain(p), plain(g), owned(m), owned(v)]).collect();
     let [first, second] = rule.betas.map(|beta| 1.0 - beta.powf(rule.time as f64));
     for group in slots.chunks(GROUP) {
         Launch::new(ADAMW, THREADS)

@@ -35,11 +35,8 @@ impl Head {
     #[must_use]
     pub fn forward_mean(&self, x: Tensor<3>, pass: &Pass) -> Tensor<2> {
         let [batch, _, width] = x.dims();
-        let mean = if ops::covers(&x.device(), x.dtype()) {
-            ops::mean_time(x)
-        } else {
-            x.mean_dim(1).reshape([batch, width])
-        };
+        let mean =
+            if ops::covers(&x.device(), x.dtype()) { ops::mean_time(x) } else { x.mean_dim(1).reshape([batch, width]) };
         self.forward(mean, pass)
     }
 }

@@ -114,7 +114,7 @@ impl LstmLayer {
     ) -> (Tensor<3>, Option<[Tensor<2>; 2]>) {
         let [_, steps, _] = x.dims();
         let [hidden, _] = self.hidden_weight.dims();
-        if !ops::covers_lstm(&x.device(), x.dtype(), hidden) {
+        if !ops::covers_state(&x.device(), x.dtype(), hidden) {
             return self.composed(x, before, reverse);
         }
         let weights = (self.input_weight.val(), self.hidden_weight.val(), self.bias.val());

@@ -23,13 +23,8 @@ pub struct LstmAttention {
 impl LstmAttention {
     pub(crate) fn new(config: &LstmAttentionConfig, init: &mut Init<'_>, features: usize, outputs: usize) -> Self {
         let (hidden, dropout) = (config.hidden_size, config.dropout);
-        let stack = RecurrentConfig {
-            inputs: features,
-            hidden,
-            layers: config.num_layers,
-            bidirectional: false,
-            dropout,
-        };
+        let stack =
+            RecurrentConfig { inputs: features, hidden, layers: config.num_layers, bidirectional: false, dropout };
         Self {
             lstm: Lstm::new(init, &stack),
             attention: SelfAttention::new(init, hidden, config.attention_heads, dropout, false),

@@ -30,7 +30,9 @@ impl Transformer {
         Self {
             input: Dense::new(init, features, hidden),
             positions: init.uniform([1, steps, hidden], 0.02),
-            blocks: (0..config.num_layers).map(|_| EncoderBlock::new(init, hidden, heads, inner, config.dropout)).collect(),
+            blocks: (0..config.num_layers)
+                .map(|_| EncoderBlock::new(init, hidden, heads, inner, config.dropout))
+                .collect(),
             norm: LayerNorm::new(init, hidden),
             head: Head::new(init, hidden, outputs, config.dropout),
         }

@@ -3,7 +3,7 @@
 use burn::backend::{Dispatch, DispatchDevice};
 use burn::tensor::{DType, Device, Tensor};
 
-use super::{Attention, Dropout, DropoutAdd, Draw, Fused, Gru, LayerNorm, Loss, Lstm};
+use super::{Attention, Draw, Dropout, DropoutAdd, Fused, Gru, LayerNorm, Loss, Lstm};
 
 /// Whose kernels run on a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,40 +37,33 @@ pub fn supports_bf16(device: &Device) -> bool {
     covers(device, DType::BF16)
 }
 
-/// Whether LSTM layers of this width run on them.
-pub(crate) fn covers_lstm(device: &Device, dtype: DType, hidden: usize) -> bool {
+/// As [`covers`], where the kernels of CUDA have a condition of their own.
+fn covers_if(device: &Device, dtype: DType, on_cuda: bool) -> bool {
     match provider(device, dtype) {
-        #[cfg(feature = "cuda")]
-        Provider::Cuda => crate::cuda::covers_state(hidden),
-        provider => provider != Provider::None && hidden > 0,
+        #[cfg(feature = "flex")]
+        Provider::Cpu => true,
+        provider => on_cuda && provider != Provider::None,
     }
 }
 
-/// Whether GRU layers of this width run on them.
-pub(crate) fn covers_gru(device: &Device, dtype: DType, hidden: usize) -> bool {
-    match provider(device, dtype) {
-        #[cfg(feature = "cuda")]
-        Provider::Cuda => crate::cuda::covers_state(hidden),
-        provider => provider != Provider::None && hidden > 0,
-    }
+/// Whether recurrent layers with states of this width run on them: on CUDA a cluster holds the weights in registers.
+pub(crate) fn covers_state(device: &Device, dtype: DType, hidden: usize) -> bool {
+    covers_if(device, dtype, hidden <= 256 && hidden.is_multiple_of(32))
 }
 
 /// Whether attention with heads of this depth runs on them.
 pub(crate) fn covers_attention(device: &Device, dtype: DType, depth: usize, draw: Option<&Draw>) -> bool {
-    match provider(device, dtype) {
-        #[cfg(feature = "cuda")]
-        Provider::Cuda => crate::cuda::covers_depth(depth) && draw.is_none_or(|draw| draw.width.is_multiple_of(4)),
-        provider => provider != Provider::None && depth > 0,
-    }
+    covers_if(device, dtype, matches!(depth, 16 | 32 | 64) && draw.is_none_or(whole_blocks))
 }
 
-/// Whether these draws run on them: on CUDA samples have whole blocks of four.
+/// Whether these draws run on them.
 pub(crate) fn covers_draw(device: &Device, dtype: DType, draw: &Draw) -> bool {
-    match provider(device, dtype) {
-        #[cfg(feature = "cuda")]
-        Provider::Cuda => draw.width.is_multiple_of(4),
-        provider => provider != Provider::None && draw.width > 0,
-    }
+    covers_if(device, dtype, whole_blocks(draw))
+}
+
+/// Whether samples have whole blocks of words, so that a batch's draws are one run of the stream.
+const fn whole_blocks(draw: &Draw) -> bool {
+    draw.width.is_multiple_of(4)
 }
 
 pub(crate) fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<D> {

@@ -17,7 +17,7 @@ use burn::backend::Flex;
 
 pub use call::supports_bf16;
 pub(crate) use call::{
-    attention, covers, covers_attention, covers_draw, covers_gru, covers_lstm, dropout, dropout_add, gelu, gru, layer_norm,
+    attention, covers, covers_attention, covers_draw, covers_state, dropout, dropout_add, gelu, gru, layer_norm,
     linear, loss, lstm, mean_time,
 };
 
@@ -218,11 +218,7 @@ macro_rules! fused_methods {
         fn mean_time(x: FloatTensor<Self>) -> FloatTensor<Self> {
             $run($crate::ops::MeanTime, [x])
         }
-        fn loss(
-            call: $crate::ops::Loss,
-            outputs: FloatTensor<Self>,
-            targets: FloatTensor<Self>,
-        ) -> FloatTensor<Self> {
+        fn loss(call: $crate::ops::Loss, outputs: FloatTensor<Self>, targets: FloatTensor<Self>) -> FloatTensor<Self> {
             $run(call, [outputs, targets])
         }
     };

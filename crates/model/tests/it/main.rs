@@ -6,7 +6,8 @@ use support::numbers;
 use tapeloom_core::{Scaler, Timestamp, WindowSpec};
 use tapeloom_model::{
     Error, Forecaster, ForecasterSpec, LinearConfig, LstmAttentionConfig, ModelConfig, Network, Objective, Pass,
-    Predict, Predictor, RecurrentNetworkConfig, Result, Stream, TcnConfig, TransformerConfig, encode_weights, load_weights,
+    Predict, Predictor, RecurrentNetworkConfig, Result, Stream, TcnConfig, TransformerConfig, encode_weights,
+    load_weights,
 };
 
 mod fused;
@@ -292,7 +293,11 @@ fn a_stream_says_what_the_window_says() -> Result<()> {
                 last = stream.push(row)?;
             }
             assert_eq!(stream.rows(), STEPS as u64);
-            assert!((last[0] - whole[0]).abs() < 1e-5, "{} round {round}: {last:?} against {whole:?}", spec.model.name());
+            assert!(
+                (last[0] - whole[0]).abs() < 1e-5,
+                "{} round {round}: {last:?} against {whole:?}",
+                spec.model.name()
+            );
             stream.reset();
         }
         let error = stream.push(&[0.0, f32::NAN, 0.0]).expect_err("NaN");
