@@ -34,6 +34,7 @@
 //! ```
 //!
 //! It does not know where windows come from, and it does not train: see `tapeloom-data` and `tapeloom-train`.
+#![deny(unsafe_code)]
 
 mod config;
 #[cfg(feature = "flex")]

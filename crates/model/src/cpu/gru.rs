@@ -112,16 +112,16 @@ pub(crate) fn cell_forward(gates: &mut [f32], products: &[f32], old: &[f32], new
     let (z, rest) = rest.split_at_mut(hidden);
     let (n, kept) = rest.split_at_mut(hidden);
     let (kept, old) = (&mut kept[..hidden], &old[..hidden]);
-    let (pr, rest) = products.split_at(hidden);
-    let (pz, pn) = rest.split_at(hidden);
-    let pn = &pn[..hidden];
+    let (p_r, rest) = products.split_at(hidden);
+    let (p_z, p_n) = rest.split_at(hidden);
+    let p_n = &p_n[..hidden];
     vectorised(
         #[inline(always)]
         || {
             for j in 0..hidden {
-                (r[j], z[j]) = (sigmoid(r[j] + pr[j]), sigmoid(z[j] + pz[j]));
-                kept[j] = pn[j];
-                n[j] = tanh(r[j].mul_add(pn[j], n[j]));
+                (r[j], z[j]) = (sigmoid(r[j] + p_r[j]), sigmoid(z[j] + p_z[j]));
+                kept[j] = p_n[j];
+                n[j] = tanh(r[j].mul_add(p_n[j], n[j]));
                 new[j] = z[j].mul_add(old[j] - n[j], n[j]);
             }
         },
@@ -223,11 +223,11 @@ fn cell_backward(
     let (z, rest) = rest.split_at(hidden);
     let (n, kept) = rest.split_at(hidden);
     let kept = &kept[..hidden];
-    let (ir, rest) = dinput.split_at_mut(hidden);
-    let (iz, i_n) = rest.split_at_mut(hidden);
-    let (hr, rest) = dhidden.split_at_mut(hidden);
-    let (hz, hn) = rest.split_at_mut(hidden);
-    let (i_n, hn) = (&mut i_n[..hidden], &mut hn[..hidden]);
+    let (i_r, rest) = dinput.split_at_mut(hidden);
+    let (i_z, i_n) = rest.split_at_mut(hidden);
+    let (h_r, rest) = dhidden.split_at_mut(hidden);
+    let (h_z, h_n) = rest.split_at_mut(hidden);
+    let (i_n, h_n) = (&mut i_n[..hidden], &mut h_n[..hidden]);
     let (dy, dh, direct) = (&dy[..hidden], &dh[..hidden], &mut direct[..hidden]);
     vectorised(
         #[inline(always)]
@@ -236,11 +236,11 @@ fn cell_backward(
                 let grad = dy[j] + dh[j];
                 let new = grad * (1.0 - z[j]) * (1.0 - n[j] * n[j]);
                 i_n[j] = new;
-                hn[j] = new * r[j];
+                h_n[j] = new * r[j];
                 let reset = new * kept[j] * r[j] * (1.0 - r[j]);
-                (ir[j], hr[j]) = (reset, reset);
+                (i_r[j], h_r[j]) = (reset, reset);
                 let update = grad * (old[j] - n[j]) * z[j] * (1.0 - z[j]);
-                (iz[j], hz[j]) = (update, update);
+                (i_z[j], h_z[j]) = (update, update);
                 direct[j] = grad * z[j];
             }
         },

@@ -60,14 +60,17 @@ impl Gru {
         (y, Tensor::stack(last, 0))
     }
 
+    #[cfg(any(feature = "flex", feature = "interop"))]
     pub(crate) fn layers(&self) -> &[GruLayer] {
         &self.layers
     }
 
+    #[cfg(feature = "interop")]
     pub(crate) fn layers_mut(&mut self) -> &mut [GruLayer] {
         &mut self.layers
     }
 
+    #[cfg(feature = "interop")]
     pub(crate) const fn directions(&self) -> usize {
         self.directions
     }

@@ -69,14 +69,17 @@ impl Lstm {
         (y, LstmState { hidden: Tensor::stack(hidden, 0), cell: Tensor::stack(cell, 0) })
     }
 
+    #[cfg(any(feature = "flex", feature = "interop"))]
     pub(crate) fn layers(&self) -> &[LstmLayer] {
         &self.layers
     }
 
+    #[cfg(feature = "interop")]
     pub(crate) fn layers_mut(&mut self) -> &mut [LstmLayer] {
         &mut self.layers
     }
 
+    #[cfg(feature = "interop")]
     pub(crate) const fn directions(&self) -> usize {
         self.directions
     }

@@ -1,4 +1,4 @@
-// The backward pass of attention_forward: dqkv from dout, recomputing the probabilities (from lse) and the mask.
+// The backward pass of attention_forward: dqkv from dy, recomputing the probabilities (from lse) and the mask.
 //
 // A block takes one tile of one head and plays two parts: it gathers dk and dv of its keys over all query tiles, and
 // dq of its queries over all key tiles. When one tile holds the whole sequence the two are one pass. Nothing is added up in
@@ -6,7 +6,7 @@
 //
 // Scores are computed transposed, a warp holding 16 keys by all queries of the tile: so the probabilities and their
 // gradients are operands of the products for dv and dk straight from the registers. Only dq, which sums over keys
-// and so over warps, takes the gradients through shared memory (in the place of v and dout, which are done with by then).
+// and so over warps, takes the gradients through shared memory (in the place of v and dy, which are done with by then).
 //
 // Macros: D (16, 32 or 64), ACT_BF16. TILE is 64 rows, 32 for D = 64. Grid: (ceil(T / TILE), heads, B), block 2 * TILE.
 
@@ -87,11 +87,11 @@ DEVICE void mask(const Dropout& dropout, u64 element, int steps, int lane, u32 (
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
-    attention_backward(const ACT* qkv, const ACT* out, const ACT* dout, const float* lse, ACT* dqkv, const __grid_constant__ Info info) {
+    attention_backward(const ACT* qkv, const ACT* out, const ACT* dy, const float* lse, ACT* dqkv, const __grid_constant__ Info info) {
     __shared__ __align__(16) float room[2 * TILE * STRIDE + TAIL_ROOM];
     __shared__ float row_lse[TILE], row_delta[TILE];
     float *const queries = room, *const keys = room + TILE * STRIDE, *const values = room + 2 * TILE * STRIDE;
-    float *const douts = room + 3 * TILE * STRIDE, *const slopes = values;
+    float *const slopes_out = room + 3 * TILE * STRIDE, *const slopes = values;
 
     const int steps = (int)info.steps, heads = (int)info.heads, head = blockIdx.y, own = blockIdx.x;
     const i64 b = blockIdx.z, hidden = (i64)heads * D, pitch = 3 * hidden;
@@ -111,16 +111,16 @@ extern "C" __global__ void __launch_bounds__(THREADS)
         load_tile(queries, base, pitch, query0, steps, scale * log2e);
         load_tile(keys, base + hidden, pitch, key0, steps, 1.0f);
         load_tile(values, base + 2 * hidden, pitch, key0, steps, 1.0f);
-        load_tile(douts, dout + b * steps * hidden + head * D, hidden, query0, steps, 1.0f);
+        load_tile(slopes_out, dy + b * steps * hidden + head * D, hidden, query0, steps, 1.0f);
         {
-            // delta = sum over the row of dout * out; two threads a row.
+            // delta = sum over the row of dy * out; two threads a row.
             const int row = threadIdx.x / 2, t = query0 + row;
             float sum = 0.0f;
             if (t < steps) {
                 const i64 at = (b * steps + t) * hidden + head * D + threadIdx.x % 2 * (D / 2);
 #pragma unroll
                 for (int i = 0; i < D / 2; i += 4) {
-                    float4 x = load4(out + at + i), y = load4(dout + at + i);
+                    float4 x = load4(out + at + i), y = load4(dy + at + i);
                     sum += x.x * y.x + x.y * y.y + x.z * y.z + x.w * y.w;
                 }
             }
@@ -134,7 +134,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
 
         float p[NTILES][4] = {}, ds[NTILES][4] = {};
         multiply(p, keys + warp * 16 * STRIDE, queries, g, tg);
-        multiply(ds, values + warp * 16 * STRIDE, douts, g, tg);
+        multiply(ds, values + warp * 16 * STRIDE, slopes_out, g, tg);
         u32 keep[4] = {~0u, ~0u, ~0u, ~0u};
         float kept = 1.0f;
         if (info.p > 0.0) {
@@ -154,11 +154,11 @@ extern "C" __global__ void __launch_bounds__(THREADS)
                 ds[n][r] = probability * (ds[n][r] * mask - row_delta[column]);
             }
         if (for_keys) {
-            gather(dv, p, douts, g, tg);
+            gather(dv, p, slopes_out, g, tg);
             gather(dk, ds, queries, g, tg);
         }
         if (!for_queries) continue;
-        __syncthreads();  // v and dout make room
+        __syncthreads();  // v and dy make room
 #pragma unroll
         for (int n = 0; n < NTILES; n++)
 #pragma unroll
