@@ -53,11 +53,19 @@ pub mod interop;
 pub mod layers;
 pub mod networks;
 mod objective;
+#[cfg_attr(
+    not(any(feature = "flex", feature = "cuda")),
+    allow(dead_code, unused, reason = "without a provider every layer is composed of Burn's operations")
+)]
 mod ops;
 mod pass;
 mod predict;
 #[cfg(feature = "flex")]
 mod stream;
+#[cfg_attr(
+    not(any(feature = "flex", feature = "cuda")),
+    allow(dead_code, unused, reason = "without a provider updates are composed of Burn's operations")
+)]
 mod update;
 
 pub use burn;

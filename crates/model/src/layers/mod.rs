@@ -1,4 +1,4 @@
-//! The parts that networks are made of. Each runs on the kernels of this crate where the device has them ([`crate::ops`]),
+//! The parts that networks are made of. Each runs on the kernels of this crate where the device has them (the CPU and CUDA),
 //! and on Burn's own operations elsewhere, with the same numbers within rounding.
 
 use burn::tensor::Tensor;

@@ -1,4 +1,4 @@
-//! The networks, one file each, and [`Forecaster`], which is any of them.
+//! The networks, one file each, and [`Forecaster`](crate::Forecaster), which is any of them.
 
 mod linear;
 mod lstm_attention;

@@ -16,8 +16,7 @@ enum Provider {
 }
 
 fn provider(device: &Device, dtype: DType) -> Provider {
-    match device.as_dispatch() {
-        DispatchDevice::Autodiff(_) => provider(&device.clone().without_autodiff(), dtype),
+    match device.clone().without_autodiff().as_dispatch() {
         #[cfg(feature = "flex")]
         DispatchDevice::Flex(_) if dtype == DType::F32 => Provider::Cpu,
         #[cfg(feature = "cuda")]

@@ -220,3 +220,38 @@ fn weights_that_do_not_fit_are_named_and_change_nothing() {
     let error = TorchWeights::open(&path("absent.safetensors")).expect_err("no file");
     assert!(error.to_string().contains("absent.safetensors"), "{error}");
 }
+
+/// With `TAPELOOM_EXPORTS` set, files for `fixtures/check_export.py` go there; otherwise they are read back here.
+#[test]
+fn exports_hold_every_weight_and_what_the_module_answers() -> Result<(), Error> {
+    let aside = tempfile::tempdir().expect("a folder");
+    let folder = std::env::var_os("TAPELOOM_EXPORTS").map_or_else(|| aside.path().to_path_buf(), PathBuf::from);
+    let device = Device::flex();
+    let mut init = Init::new(21, &device);
+    let sizes = RecurrentConfig { inputs: 6, hidden: 10, layers: 2, bidirectional: true, dropout: 0.0 };
+    let (lstm, gru) = (Lstm::new(&mut init, &sizes), Gru::new(&mut init, &sizes));
+    let attention = SelfAttention::new(&mut init, 16, 4, 0.0, false);
+    let block = EncoderBlock::new(&mut init, 16, 4, 64, 0.0);
+    let x = |width: usize| {
+        let values: Vec<f32> = (0..3 * 7 * width).map(|i| (i * 37 % 101) as f32 / 50.0 - 1.0).collect();
+        Tensor::<3>::from_data(TensorData::new(values, [3, 7, width]), &device)
+    };
+    let pass = Pass::inference();
+    let modules: [(&str, usize, &dyn TorchModule, Tensor<3>); 4] = [
+        ("lstm", 6, &lstm, lstm.forward(x(6), &pass)),
+        ("gru", 6, &gru, gru.forward(x(6), &pass)),
+        ("attention", 16, &attention, attention.forward(x(16), &pass)),
+        ("encoder_layer", 16, &block, block.forward(x(16), &pass)),
+    ];
+    for (name, width, module, y) in modules {
+        let mut weights = TorchWeights::default();
+        module.export("", &mut weights);
+        for (name, tensor) in [("x", x(width)), ("y", y)] {
+            weights.insert(name, &tensor.dims(), numbers(tensor));
+        }
+        let path = folder.join(format!("{name}.safetensors"));
+        weights.save(&path)?;
+        assert_eq!(TorchWeights::open(&path)?, weights);
+    }
+    Ok(())
+}
