@@ -66,6 +66,11 @@ impl Optimizer {
         network.map(&mut assign)
     }
 
+    /// Takes back the count of an update that did nothing, since a gradient was not finite.
+    pub(crate) fn forget_update(&mut self) {
+        self.time -= 1;
+    }
+
     /// In Burn's burnpack format.
     pub(crate) fn encode(&self) -> Result<Bytes, RecordError> {
         let mut state = self.state.clone();

@@ -84,6 +84,9 @@ impl<N: Network> Step<N> {
         learning_rate: f64,
         global_step: u64,
     ) -> Result<StepReport> {
+        if ids.is_empty() {
+            return Err(Error::invalid("ids", "none", "give at least one sample"));
+        }
         let (loss, gradients) = self.gradients(source, ids, global_step)?;
         let clip = gradients::clip(&self.network, &gradients, self.config.gradient_clip_norm);
         let moved = self.optimizer.step(&self.config, learning_rate, self.network.clone(), gradients, &clip);
@@ -92,6 +95,7 @@ impl<N: Network> Step<N> {
         let [loss, grad_norm] = self.read(loss, clip.norm())?;
         for (what, value) in [("loss", loss), ("gradient norm", grad_norm)] {
             if !value.is_finite() {
+                self.optimizer.forget_update();
                 return Err(Error::Diverged { what, value, step: global_step });
             }
         }

@@ -333,3 +333,18 @@ template <typename T> DEVICE T block_sum(T x, T* room) {
         for (int i = 0; i < (int)(blockDim.x + 31) / 32; i++) sum += room[i];
     return sum;
 }
+
+// ------------------------------------------------------------------------------------------------------ clusters
+
+// Blocks that share the recurrent weights of a layer with H states; the tables in the recurrent kernels list them.
+#ifdef H
+#ifndef CLUSTER
+#if H <= 64
+#define CLUSTER 1
+#elif H == 256 || H == 192
+#define CLUSTER (H / 64)
+#else
+#define CLUSTER (H / 32)
+#endif
+#endif
+#endif

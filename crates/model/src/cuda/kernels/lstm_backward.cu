@@ -19,15 +19,6 @@
 //   128   4        128            256  4        256
 // Grid: (CLUSTER * ceil(B / 8), 1, 1). dgates may be the same buffer as gates.
 
-#ifndef CLUSTER
-#if H <= 64
-#define CLUSTER 1
-#elif H == 256 || H == 192
-#define CLUSTER (H / 64)
-#else
-#define CLUSTER (H / 32)
-#endif
-#endif
 // Warps: M_WARPS over the units that receive (MTILES tiles of 16 each), K_WARPS over the depth.
 #if CLUSTER == 1
 #define MTILES 1

@@ -20,15 +20,6 @@
 //                                     256  4        256
 // In short: threads = 4 * H / CLUSTER. Grid: (CLUSTER * ceil(B / 8), 1, 1).
 
-#ifndef CLUSTER
-#if H <= 64
-#define CLUSTER 1
-#elif H == 256 || H == 192
-#define CLUSTER (H / 64)
-#else
-#define CLUSTER (H / 32)
-#endif
-#endif
 #define UNITS (H / CLUSTER)
 #define WARPS (UNITS / 8)
 #define THREADS (32 * WARPS)
