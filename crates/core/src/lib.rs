@@ -25,6 +25,7 @@ mod clock;
 pub mod contract;
 mod error;
 mod event;
+pub mod exact;
 mod fingerprint;
 mod fs_store;
 mod ledger;

@@ -53,7 +53,6 @@ mod config;
 mod config_check;
 mod error;
 mod evaluation;
-mod exact;
 mod fit;
 mod forecasts;
 mod gradients;

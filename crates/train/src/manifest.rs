@@ -52,7 +52,7 @@ pub struct Progress {
     /// Optimizer steps done.
     pub global_step: u64,
     /// Peak learning rate, as configured or as found.
-    #[serde(with = "crate::exact")]
+    #[serde(with = "tapeloom_core::exact")]
     pub learning_rate: f64,
     /// State of early stopping.
     pub(crate) monitor: Monitor,
@@ -67,15 +67,15 @@ pub struct EpochSummary {
     /// From 1.
     pub epoch: u64,
     /// Mean over the epoch's samples.
-    #[serde(with = "crate::exact")]
+    #[serde(with = "tapeloom_core::exact")]
     pub train_loss: f64,
     /// Mean over the validation samples.
-    #[serde(with = "crate::exact")]
+    #[serde(with = "tapeloom_core::exact")]
     pub valid_loss: f64,
     /// The monitored metric.
-    #[serde(with = "crate::exact")]
+    #[serde(with = "tapeloom_core::exact")]
     pub monitored: f64,
     /// Of the last step.
-    #[serde(with = "crate::exact")]
+    #[serde(with = "tapeloom_core::exact")]
     pub learning_rate: f64,
 }

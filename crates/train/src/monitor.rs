@@ -7,7 +7,7 @@ use crate::config::{EarlyStoppingConfig, Mode};
 #[serde(deny_unknown_fields)]
 pub(crate) struct Monitor {
     /// The best value that improved on the one before by more than the minimum change.
-    #[serde(with = "crate::exact::option")]
+    #[serde(with = "tapeloom_core::exact::option")]
     best: Option<f64>,
     /// Epochs since then.
     waited: u64,

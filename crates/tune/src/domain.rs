@@ -1,8 +1,9 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use tapeloom_core::exact;
 
-use crate::{Draws, Error, ParamValue, Result, exact};
+use crate::{Draws, Error, ParamValue, Result};
 
 /// The values that a parameter can take. Both ends of a range belong to it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

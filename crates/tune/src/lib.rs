@@ -26,7 +26,6 @@ pub mod contract;
 mod domain;
 mod draws;
 mod error;
-mod exact;
 mod grid;
 mod optimize;
 mod params;

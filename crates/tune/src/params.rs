@@ -2,8 +2,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use tapeloom_core::exact;
 
-use crate::{Error, Result, exact};
+use crate::{Error, Result};
 
 /// The value of one parameter.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,10 +1,10 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use tapeloom_core::{Timestamp, hash_words};
+use tapeloom_core::{Timestamp, exact, hash_words};
 
 use crate::state::SharedState;
-use crate::{Params, Result, exact};
+use crate::{Params, Result};
 
 /// One set of parameters to try, as [`Study::ask`](crate::Study::ask) gives it out.
 ///
