@@ -9,7 +9,7 @@ lstm_attention, transformer: a training step on data that is already on the devi
 lstm_stream: one tick through nn.LSTM, its state carried along: from a row in host memory to an output in host memory.
 
 Precision: bf16 is autocast over float32 weights; tf32 lets matrix products and cuDNN use TF32, f32 forbids it.
-Mode: eager; compile is torch.compile; graph is one CUDA graph for the whole step, optimizer included, or for the tick.
+Mode: eager; compile is torch.compile, reduce-overhead its mode of that name; graph is one CUDA graph for the whole step, optimizer included, or for the tick.
 Timing: after `warmup` steps, the median over `reps` of the mean of `steps`; or `ticks`, after a tenth as many untimed.
 Clip is the largest norm of the gradient, 0 for no clipping; threads are the CPU's, 0 for PyTorch's choice.
 """
@@ -29,7 +29,8 @@ from torch import nn
 
 MODELS = ["lstm_attention", "transformer", "lstm_stream"]
 PRECISIONS = ["f32", "tf32", "bf16"]
-MODES = ["eager", "compile", "graph"]
+MODES = ["eager", "compile", "reduce-overhead", "graph"]
+COMPILED = {"compile": None, "reduce-overhead": "reduce-overhead"}
 SHAPE = {"batch": 128, "seq": 60, "features": 16, "hidden": 256, "layers": 4, "heads": 8}
 OTHER = {"dropout": 0.2, "clip": 0.0, "steps": 50, "reps": 3, "warmup": 10, "ticks": 2000, "threads": 0}
 BATCHES = 8  # as many differ; steps take them in turn
@@ -117,7 +118,7 @@ def time_training(a):
     network = Forecaster(body, a.hidden, a.dropout).to(a.device).train()
     parameters = list(network.parameters())
     optimizer = torch.optim.AdamW(parameters, fused=True, capturable=a.mode == "graph")
-    forward = torch.compile(network) if a.mode == "compile" else network
+    forward = network if a.mode not in COMPILED else torch.compile(network, mode=COMPILED[a.mode])
     xs = torch.randn(BATCHES, a.batch, a.seq, a.features, device=a.device)
     ys = xs[:, :, -1, 0] + 0.1 * torch.randn(BATCHES, a.batch, device=a.device)
 
@@ -169,7 +170,7 @@ def time_training(a):
 @torch.inference_mode()
 def time_stream(a):
     lstm = nn.LSTM(a.features, a.hidden, a.layers, batch_first=True).to(a.device).eval()
-    forward = torch.compile(lstm) if a.mode == "compile" else lstm
+    forward = lstm if a.mode not in COMPILED else torch.compile(lstm, mode=COMPILED[a.mode])
     rows = torch.randn(64, 1, 1, a.features, pin_memory=a.device == "cuda")
     x = rows[0].to(a.device, copy=True)
     h, c = torch.zeros(2, a.layers, 1, a.hidden, device=a.device)

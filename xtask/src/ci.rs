@@ -22,6 +22,7 @@ const STAGES: &[Stage] = &[
     Stage { name: "tidy", proves: "the rules of the house hold", run: tidy },
     Stage { name: "typos", proves: "words are spelt right", run: tools::typos },
     Stage { name: "actionlint", proves: "the workflows are valid", run: tools::actionlint },
+    Stage { name: "kernels", proves: "the CUDA kernels compile for the card", run: tools::kernels },
     Stage { name: "deny", proves: "licences, sources and advisories of dependencies are in order", run: tools::deny },
     Stage { name: "clippy", proves: "no warning in any target", run: clippy },
     Stage { name: "test", proves: "tests and documentation examples pass", run: tally::test },

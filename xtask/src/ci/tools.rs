@@ -21,6 +21,16 @@ pub(super) fn actionlint(root: &Path) -> Result<Outcome, Failure> {
     Ok(Outcome::Passed)
 }
 
+/// Needs NVIDIA's compiler, and no card.
+pub(super) fn kernels(root: &Path) -> Result<Outcome, Failure> {
+    const SCRIPT: &str = "crates/model/tests/kernels.py";
+    if !shell::has(root, "python3", &[SCRIPT, "--there"])? {
+        return Ok(Outcome::Skipped("NVRTC is not installed; pip install -r .ci/nvrtc.txt".to_owned()));
+    }
+    shell::run(shell::command(root, "python3").arg(SCRIPT))?;
+    Ok(Outcome::Passed)
+}
+
 /// Advisories need their database, and with it the network; the rest is checked without.
 pub(super) fn deny(root: &Path) -> Result<Outcome, Failure> {
     if !shell::has(root, "cargo-deny", &["--version"])? {
