@@ -34,6 +34,8 @@ pub struct Stream {
     /// Row and state side by side, as the products of a layer take them.
     joined: Vec<f32>,
     sums: Vec<f32>,
+    /// What a cell held before the step.
+    spare: Vec<f32>,
     rows: u64,
 }
 
@@ -119,7 +121,7 @@ impl Stream {
             }
         };
         let head = [Affine::from(&head.hidden), Affine::from(&head.output)];
-        Ok(Self { spec, layers, head, joined: Vec::new(), sums: Vec::new(), rows: 0 })
+        Ok(Self { spec, layers, head, joined: Vec::new(), sums: Vec::new(), spare: Vec::new(), rows: 0 })
     }
 
     /// Takes the next row of scaled features and predicts: values in the targets' own unit for regression, class
@@ -136,7 +138,7 @@ impl Stream {
             let remedy = "fill it, or leave the row out";
             return Err(Error::invalid(format!("row feature {}", features[at]), row[at], remedy));
         }
-        let (joined, sums) = (&mut self.joined, &mut self.sums);
+        let (joined, sums, spare) = (&mut self.joined, &mut self.sums, &mut self.spare);
         joined.clear();
         joined.extend(row);
         for layer in &mut self.layers {
@@ -144,14 +146,13 @@ impl Stream {
                 Weights::Lstm(affine) => {
                     joined.extend(&layer.hidden);
                     affine.run(joined, sums);
-                    // The cell is read before it is written, number by number.
-                    lstm_cell(sums, &mut layer.cell, &mut layer.hidden);
+                    lstm_cell(sums, &mut layer.cell, &mut layer.hidden, spare);
                 }
                 Weights::Gru { input, hidden } => {
                     input.run(joined, sums);
                     sums.resize(4 * layer.hidden.len(), 0.0);
                     hidden.run(&layer.hidden, joined);
-                    gru_cell(sums, joined, &mut layer.hidden);
+                    gru_cell(sums, joined, &mut layer.hidden, spare);
                 }
             }
             joined.clear();

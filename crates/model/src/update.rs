@@ -4,9 +4,10 @@ use burn::tensor::{DType, Tensor};
 
 #[cfg(feature = "cuda")]
 use burn::backend::Cube;
-use burn::backend::DispatchDevice;
 #[cfg(feature = "flex")]
 use burn::backend::Flex;
+
+use crate::ops::{Provider, provider};
 
 /// The norm of a whole gradient and what clipping makes of it. It stays on the device.
 #[derive(Clone, Debug)]
@@ -24,16 +25,16 @@ impl Clip {
     pub fn of(gradients: Vec<Tensor<1>>, max_norm: f64) -> Self {
         match place(&gradients[0]) {
             #[cfg(feature = "flex")]
-            Place::Flex => {
+            Provider::Cpu => {
                 let state = crate::cpu::clip(gradients.into_iter().map(flex).collect(), max_norm);
                 Self { state: Tensor::from_primitive::<Flex>(state) }
             }
             #[cfg(feature = "cuda")]
-            Place::Cuda => {
+            Provider::Cuda => {
                 let state = crate::cuda::clip(gradients.into_iter().map(cube).collect(), max_norm);
                 Self { state: Tensor::from_primitive::<Cube>(state) }
             }
-            Place::Other => {
+            Provider::None => {
                 let sums = gradients.into_iter().map(|gradient| gradient.square().sum()).collect();
                 let norm = Tensor::cat(sums, 0).sum().sqrt();
                 let factor =
@@ -83,18 +84,18 @@ impl AdamW {
         let Some(first) = slots.first() else { return Vec::new() };
         match place(&first[0]) {
             #[cfg(feature = "flex")]
-            Place::Flex => {
+            Provider::Cpu => {
                 let state = flex(clip.state.clone());
                 let update = |slot: Slot| crate::cpu::adamw(self, slot.map(flex), &state);
                 slots.into_iter().map(|slot| update(slot).map(Tensor::from_primitive::<Flex>)).collect()
             }
             #[cfg(feature = "cuda")]
-            Place::Cuda => {
+            Provider::Cuda => {
                 let slots = slots.into_iter().map(|slot| slot.map(cube)).collect();
                 let moved = crate::cuda::adamw(self, slots, &cube(clip.state.clone()));
                 moved.into_iter().map(|slot| slot.map(Tensor::from_primitive::<Cube>)).collect()
             }
-            Place::Other => slots.into_iter().map(|slot| self.composed(slot, clip)).collect(),
+            Provider::None => slots.into_iter().map(|slot| self.composed(slot, clip)).collect(),
         }
     }
 
@@ -114,25 +115,9 @@ impl AdamW {
     }
 }
 
-enum Place {
-    #[cfg(feature = "flex")]
-    Flex,
-    #[cfg(feature = "cuda")]
-    Cuda,
-    Other,
-}
-
-fn place(x: &Tensor<1>) -> Place {
-    let device = x.device();
-    match device.as_dispatch() {
-        #[cfg(feature = "flex")]
-        DispatchDevice::Flex(_) if x.dtype() == DType::F32 => Place::Flex,
-        #[cfg(feature = "cuda")]
-        DispatchDevice::Cube(device) if x.dtype() == DType::F32 && crate::cuda::covers(device, DType::F32) => {
-            Place::Cuda
-        }
-        _ => Place::Other,
-    }
+fn place(x: &Tensor<1>) -> Provider {
+    // Parameters and their moments are f32 whatever the activations are.
+    if x.dtype() == DType::F32 { provider(&x.device(), DType::F32) } else { Provider::None }
 }
 
 #[cfg(feature = "flex")]

@@ -8,8 +8,9 @@ use tapeloom_model::Clip;
 use crate::Result;
 
 /// The global norm of the gradients and their clip factor; nothing is read from the device.
-pub(crate) fn clip<M: Module>(module: &M, gradients: &GradientsParams, max_norm: f64) -> Clip {
-    let mut rows = AsRows { gradients, rows: Vec::new() };
+pub(crate) fn clip<M: Module>(module: &M, gradients: &GradientsParams, loss: &Tensor<1>, max_norm: f64) -> Clip {
+    // A loss that is not finite makes a row that is not either, and so holds the update back; any other adds nothing.
+    let mut rows = AsRows { gradients, rows: vec![loss.clone() * 0.0] };
     module.visit(&mut rows);
     Clip::of(rows.rows, max_norm)
 }

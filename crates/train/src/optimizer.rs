@@ -1,4 +1,4 @@
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::optim::GradientsParams;
 use burn::store::{ModuleRecord, RecordError};
 use burn::tensor::{Bytes, Device, Int, Tensor};
@@ -22,14 +22,27 @@ struct State {
     time: Param<Tensor<1, Int>>,
 }
 
+impl State {
+    /// The moments of the next parameter. Ids are places, so that equal states are equal bytes.
+    fn push(&mut self, moments: [Tensor<1>; 2]) {
+        let place = 2 * self.first.len() as u64 + 1;
+        let [first, second] = moments;
+        self.first.push(Param::initialized(ParamId::from(place), first).no_grad());
+        self.second.push(Param::initialized(ParamId::from(place + 1), second).no_grad());
+    }
+}
+
 impl Optimizer {
     /// Moments of zero for each parameter of `network`, on the plain `device`.
     pub(crate) fn new<M: Module>(network: &M, device: &Device) -> Self {
         let mut sizes = Sizes(Vec::new());
         network.visit(&mut sizes);
-        let zeros = || sizes.0.iter().map(|n| Param::from_tensor(Tensor::zeros([*n], device)).no_grad()).collect();
-        let time = Param::initialized(burn::module::ParamId::new(), Tensor::from_ints([0], device));
-        Self { state: State { first: zeros(), second: zeros(), time }, time: 0 }
+        let time = Param::initialized(ParamId::from(0), Tensor::from_ints([0], device));
+        let mut state = State { first: Vec::new(), second: Vec::new(), time };
+        for size in sizes.0 {
+            state.push([0, 1].map(|_| Tensor::zeros([size], device)));
+        }
+        Self { state, time: 0 }
     }
 
     /// One update. Nothing moves, and nothing is read from the device, where a gradient is not finite.
@@ -139,9 +152,7 @@ where
                 (Param::from_mapped_value(id, new, mapper), [first, second])
             }
         };
-        let [first, second] = moments.map(|moment| Param::from_tensor(moment).no_grad());
-        self.state.first.push(first);
-        self.state.second.push(second);
+        self.state.push(moments);
         param
     }
 }

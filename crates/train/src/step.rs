@@ -88,29 +88,19 @@ impl<N: Network> Step<N> {
             return Err(Error::invalid("ids", "none", "give at least one sample"));
         }
         let (loss, gradients) = self.gradients(source, ids, global_step)?;
-        let clip = gradients::clip(&self.network, &gradients, self.config.gradient_clip_norm);
-        let moved = self.optimizer.step(&self.config, learning_rate, self.network.clone(), gradients, &clip);
-        // The one place where the host waits for the device, after all work of the step is under way. An update does
-        // nothing where a gradient is not finite.
-        let [loss, grad_norm] = self.read(loss, clip.norm())?;
+        let clip = gradients::clip(&self.network, &gradients, &loss, self.config.gradient_clip_norm);
+        self.network = self.optimizer.step(&self.config, learning_rate, self.network.clone(), gradients, &clip);
+        // The one place where the host waits for the device, after all work of the step is under way. The update has left
+        // everything as it was where loss or gradient is not finite.
+        let numbers = gradients::read(Tensor::cat(vec![loss, clip.norm()], 0))?;
+        let (loss, grad_norm) = (f64::from(numbers[0]), f64::from(numbers[1]));
         for (what, value) in [("loss", loss), ("gradient norm", grad_norm)] {
             if !value.is_finite() {
                 self.optimizer.forget_update();
                 return Err(Error::Diverged { what, value, step: global_step });
             }
         }
-        self.network = moved;
         Ok(StepReport { loss, grad_norm, samples: ids.len() })
-    }
-
-    /// Loss over all ranks, and the norm of the gradient, which is the same on each.
-    fn read(&self, loss: Tensor<1>, norm: Tensor<1>) -> Result<[f64; 2]> {
-        let numbers = gradients::read(Tensor::cat(vec![loss, norm], 0))?;
-        let mut losses = [f64::from(numbers[0])];
-        if self.collective.world_size() > 1 {
-            self.collective.all_reduce_f64(&mut losses, ReduceOp::Sum)?;
-        }
-        Ok([losses[0], f64::from(numbers[1])])
     }
 
     /// Loss and gradient of the mean over the global batch, the same on every rank.
@@ -139,19 +129,21 @@ impl<N: Network> Step<N> {
             gradients::add(&self.network, &mut sum, GradientsParams::from_grads(backward, &self.network));
             first += ids_of_batch.len();
         }
-        if self.collective.world_size() > 1 {
-            self.meet(&mut sum)?;
-        }
         // A rank without samples has no loss of its own.
         let loss = loss.unwrap_or_else(|| Tensor::zeros([1], &self.device.clone().without_autodiff()));
+        let loss = if self.collective.world_size() > 1 { self.meet(loss, &mut sum)? } else { loss };
         Ok((loss, sum))
     }
 
-    fn meet(&self, sum: &mut GradientsParams) -> Result<()> {
+    /// Sums loss and gradients over the ranks, so that all of them see the same and none moves alone.
+    fn meet(&self, loss: Tensor<1>, sum: &mut GradientsParams) -> Result<Tensor<1>> {
         let mut flat = gradients::flatten(&self.network, sum)?;
         self.collective.all_reduce(&mut flat, ReduceOp::Sum)?;
         gradients::unflatten(&self.network, sum, &flat);
-        Ok(())
+        let device = loss.device();
+        let mut losses = [f64::from(gradients::read(loss)?[0])];
+        self.collective.all_reduce_f64(&mut losses, ReduceOp::Sum)?;
+        Ok(Tensor::from_floats([losses[0] as f32], &device))
     }
 
     /// The network as it stands.

@@ -51,14 +51,16 @@ fn join_runs<const N: usize>(
     });
 }
 
-/// One step of an LSTM cell for one sequence: gate sums in, cell and hidden state updated.
-pub(crate) fn lstm_cell(sums: &mut [f32], cell: &mut [f32], hidden: &mut [f32]) {
-    let old = cell.to_vec();
-    lstm::cell_forward(sums, &old, cell, hidden);
+/// One step of an LSTM cell for one sequence: gate sums in, cell and hidden state updated; `spare` is of their size.
+pub(crate) fn lstm_cell(sums: &mut [f32], cell: &mut Vec<f32>, hidden: &mut [f32], spare: &mut Vec<f32>) {
+    std::mem::swap(cell, spare);
+    cell.resize(hidden.len(), 0.0);
+    lstm::cell_forward(sums, spare, cell, hidden);
 }
 
 /// The same of a GRU cell: sums of the input, widened to four gates, and of the state.
-pub(crate) fn gru_cell(sums: &mut [f32], products: &[f32], hidden: &mut [f32]) {
-    let old = hidden.to_vec();
-    gru::cell_forward(sums, products, &old, hidden);
+pub(crate) fn gru_cell(sums: &mut [f32], products: &[f32], hidden: &mut Vec<f32>, spare: &mut Vec<f32>) {
+    std::mem::swap(hidden, spare);
+    hidden.resize(spare.len(), 0.0);
+    gru::cell_forward(sums, products, spare, hidden);
 }

@@ -53,8 +53,9 @@ impl Operation<Cube, 6> for Lstm {
         let ([batch, steps, _], [hidden, _]) = (dims::<3>(&x), dims::<2>(&weight));
         let gates = product::forward(&x, &input, &bias, batch * steps);
         let y = empty(&x, [batch, steps, hidden], x.dtype);
-        let cells = empty(&x, if save { [batch, steps, hidden] } else { [1, 1, 1] }, x.dtype);
-        let last = [0, 1].map(|_| empty(&x, [batch, hidden], DType::F32));
+        // What a flag switches off is not touched: any buffer may stand there, and reservations cost the host as launches do.
+        let cells = if save { empty(&x, [batch, steps, hidden], x.dtype) } else { y.clone() };
+        let last = [0, 1].map(|_| if self.with_cell { empty(&x, [batch, hidden], DType::F32) } else { y.clone() });
         Launch::new(LSTM_FORWARD, 4 * hidden / cluster(hidden))
             .flag("ACT_BF16", is_bf16(&x))
             .define("H", hidden)
@@ -90,9 +91,9 @@ impl Operation<Cube, 6> for Lstm {
         let dh_last = dc_last
             .as_ref()
             .map(|_| Cube::float_zeros([batch, hidden].into(), &x.device, burn::tensor::FloatDType::F32));
-        let start = [0, 1].map(|_| empty(&x, [batch, hidden], DType::F32));
         let dgates = empty(&x, [batch * steps, 4 * hidden], x.dtype);
         let want_state = self.has_state && (wanted[4] || wanted[5]);
+        let start = [0, 1].map(|_| if want_state { empty(&x, [batch, hidden], DType::F32) } else { dgates.clone() });
         Launch::new(LSTM_BACKWARD, backward_threads(hidden))
             .flag("ACT_BF16", is_bf16(&x))
             .define("H", hidden)
@@ -130,7 +131,7 @@ impl Operation<Cube, 6> for Gru {
         let ([batch, steps, _], [hidden, _]) = (dims::<3>(&x), dims::<2>(&weight));
         let gates = product::forward(&x, &input, &bias, batch * steps);
         let y = empty(&x, [batch, steps, hidden], x.dtype);
-        let products = empty(&x, if save { [batch, steps, hidden] } else { [1, 1, 1] }, x.dtype);
+        let products = if save { empty(&x, [batch, steps, hidden], x.dtype) } else { y.clone() };
         Launch::new(GRU_FORWARD, 4 * hidden / cluster(hidden))
             .flag("ACT_BF16", is_bf16(&x))
             .define("H", hidden)
@@ -151,8 +152,8 @@ impl Operation<Cube, 6> for Gru {
         let rows = batch * steps;
         let dgates = empty(&x, [rows, 3 * hidden], x.dtype);
         let dproducts = empty(&x, [rows, hidden], x.dtype);
-        let dh0 = empty(&x, [batch, hidden], DType::F32);
         let want_state = self.has_state && wanted[5];
+        let dh0 = if want_state { empty(&x, [batch, hidden], DType::F32) } else { dproducts.clone() };
         Launch::new(GRU_BACKWARD, backward_threads(hidden))
             .flag("ACT_BF16", is_bf16(&x))
             .define("H", hidden)

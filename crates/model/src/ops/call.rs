@@ -7,7 +7,7 @@ use super::{Attention, Draw, Dropout, DropoutAdd, Fused, Gru, LayerNorm, Loss, L
 
 /// Whose kernels run on a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Provider {
+pub(crate) enum Provider {
     #[cfg(feature = "flex")]
     Cpu,
     #[cfg(feature = "cuda")]
@@ -15,7 +15,8 @@ enum Provider {
     None,
 }
 
-fn provider(device: &Device, dtype: DType) -> Provider {
+/// Whose kernels run on the device for this type.
+pub(crate) fn provider(device: &Device, dtype: DType) -> Provider {
     match device.clone().without_autodiff().as_dispatch() {
         #[cfg(feature = "flex")]
         DispatchDevice::Flex(_) if dtype == DType::F32 => Provider::Cpu,

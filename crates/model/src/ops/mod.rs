@@ -16,6 +16,7 @@ use burn::backend::Cube;
 use burn::backend::Flex;
 
 pub use call::supports_bf16;
+pub(crate) use call::{Provider, provider};
 pub(crate) use call::{
     attention, covers, covers_attention, covers_draw, covers_state, dropout, dropout_add, gelu, gru, layer_norm,
     linear, loss, lstm, mean_time,

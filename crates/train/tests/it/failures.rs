@@ -3,10 +3,12 @@ use std::sync::Arc;
 use tapeloom_core::{
     BlobStore, Event, Ledger, MemoryLedger, MemoryStore, Outcome, Receipt, Record, Recorder, WindowSource,
 };
+use tapeloom_dist::Solo;
 use tapeloom_model::burn::tensor::Device;
-use tapeloom_train::{CheckpointConfig, Checkpointer, Error, OptimizerConfig, Result, TrainConfig, Trainer};
+use tapeloom_model::{LinearConfig, ModelConfig};
+use tapeloom_train::{CheckpointConfig, Checkpointer, Error, OptimizerConfig, Result, Step, TrainConfig, Trainer};
 
-use crate::support::{config, fit, memory, network, panel};
+use crate::support::{config, fit, memory, network, panel, weights};
 
 #[derive(Debug)]
 struct FullDisk(MemoryStore);
@@ -115,5 +117,29 @@ fn an_empty_or_foreign_validation_set_is_refused() -> Result<()> {
     spec.features[0] = "other".into();
     let other = tapeloom_core::MatrixWindows::all(spec, vec!["S0".into(), "S1".into()], train.segments().into())?;
     assert!(trainer()?.fit(network(&config(), &train), &train, &other).is_err());
+    Ok(())
+}
+
+/// A squared error beyond `f32` has a gradient that is not: neither weights nor moments may move.
+#[test]
+fn a_loss_that_is_not_finite_moves_nothing_even_where_gradients_are() -> Result<()> {
+    let config = TrainConfig { model: ModelConfig::Linear(LinearConfig::default()), ..config() };
+    let train = panel(1, 2, 40, 0.8);
+    let mut spec = config.spec(train.spec());
+    let mut step = |scale: f32| -> Result<_> {
+        // Targets are divided by their unit.
+        spec.target_scale = vec![scale];
+        let mut step =
+            Step::new(network(&config, &train), spec.clone(), &config, &Device::flex(), Arc::new(Solo::new()));
+        let before = (weights(step.network()), step.encode_optimizer()?);
+        let report = step.run(&train, &[0, 1, 2, 3], 0.1, 7);
+        Ok((report, before, (weights(step.network()), step.encode_optimizer()?)))
+    };
+    let (report, before, after) = step(1e-23)?;
+    let error = report.expect_err("an infinite loss");
+    assert!(matches!(error, Error::Diverged { what: "loss", step: 7, .. }), "{error}");
+    assert!(before == after, "weights or moments moved");
+    let (report, before, after) = step(1.0)?;
+    assert!(report.is_ok() && before.0 != after.0 && before.1 != after.1);
     Ok(())
 }
