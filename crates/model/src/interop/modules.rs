@@ -34,10 +34,52 @@ fn transposed(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
     (0..columns * rows).map(|i| values[i % rows * columns + i / rows]).collect()
 }
 
-/// Names of one direction of one layer: input weight, hidden weight and the two biases.
-fn recurrent_names(prefix: &str, place: usize, directions: usize) -> [String; 4] {
-    let (layer, suffix) = (place / directions, if place % directions == 1 { "_reverse" } else { "" });
-    ["weight_ih", "weight_hh", "bias_ih", "bias_hh"].map(|name| format!("{prefix}{name}_l{layer}{suffix}"))
+/// Input and hidden weight as they stand here, and PyTorch's two biases.
+type Found<'w> = ([Vec<f32>; 2], [&'w [f32]; 2]);
+
+/// Where one direction of one layer stands in a PyTorch module.
+struct Place<'a> {
+    prefix: &'a str,
+    index: usize,
+    directions: usize,
+}
+
+impl Place<'_> {
+    /// Input weight, hidden weight and the two biases.
+    fn names(&self) -> [String; 4] {
+        let (layer, backward) = (self.index / self.directions, self.index % self.directions == 1);
+        let suffix = if backward { "_reverse" } else { "" };
+        ["weight_ih", "weight_hh", "bias_ih", "bias_hh"].map(|name| format!("{}{name}_l{layer}{suffix}", self.prefix))
+    }
+
+    fn read<'w>(
+        &self,
+        weights: &'w TorchWeights,
+        input: &Param<Tensor<2>>,
+        hidden: &Param<Tensor<2>>,
+    ) -> Result<Found<'w>> {
+        let names = self.names();
+        let ([inputs, wide], [width, _]) = (input.val().dims(), hidden.val().dims());
+        let input = transposed(weights.expect(&names[0], &[wide, inputs])?, wide, inputs);
+        let hidden = transposed(weights.expect(&names[1], &[wide, width])?, wide, width);
+        Ok(([input, hidden], [weights.expect(&names[2], &[wide])?, weights.expect(&names[3], &[wide])?]))
+    }
+
+    fn write(
+        &self,
+        weights: &mut TorchWeights,
+        input: &Param<Tensor<2>>,
+        hidden: &Param<Tensor<2>>,
+        biases: [Vec<f32>; 2],
+    ) {
+        let [input_name, hidden_name, first, second] = self.names();
+        let ([inputs, wide], [width, _]) = (input.val().dims(), hidden.val().dims());
+        weights.insert(input_name, &[wide, inputs], transposed(&read(input), inputs, wide));
+        weights.insert(hidden_name, &[wide, width], transposed(&read(hidden), width, wide));
+        for (name, bias) in [first, second].into_iter().zip(biases) {
+            weights.insert(name, &[wide], bias);
+        }
+    }
 }
 
 fn sum(a: &[f32], b: &[f32]) -> Vec<f32> {
@@ -83,30 +125,24 @@ impl TorchModule for Lstm {
     fn import(&mut self, prefix: &str, weights: &TorchWeights) -> Result<()> {
         let directions = self.directions();
         let mut found = Vec::new();
-        for (place, layer) in self.layers().iter().enumerate() {
-            let names = recurrent_names(prefix, place, directions);
-            let ([inputs, wide], [hidden, _]) = (layer.input_weight.val().dims(), layer.hidden_weight.val().dims());
-            let input = weights.expect(&names[0], &[wide, inputs])?;
-            let back = weights.expect(&names[1], &[wide, hidden])?;
-            let bias = sum(weights.expect(&names[2], &[wide])?, weights.expect(&names[3], &[wide])?);
-            found.push((transposed(input, wide, inputs), transposed(back, wide, hidden), bias));
+        for (index, layer) in self.layers().iter().enumerate() {
+            let place = Place { prefix, index, directions };
+            found.push(place.read(weights, &layer.input_weight, &layer.hidden_weight)?);
         }
-        for (layer, (input, back, bias)) in self.layers_mut().iter_mut().zip(found) {
+        for (layer, ([input, hidden], [first, second])) in self.layers_mut().iter_mut().zip(found) {
             layer.input_weight = replaced(&layer.input_weight, input);
-            layer.hidden_weight = replaced(&layer.hidden_weight, back);
-            layer.bias = replaced(&layer.bias, bias);
+            layer.hidden_weight = replaced(&layer.hidden_weight, hidden);
+            layer.bias = replaced(&layer.bias, sum(first, second));
         }
         Ok(())
     }
 
     fn export(&self, prefix: &str, weights: &mut TorchWeights) {
-        for (place, layer) in self.layers().iter().enumerate() {
-            let [input, hidden, first_bias, second_bias] = recurrent_names(prefix, place, self.directions());
-            let ([inputs, wide], [width, _]) = (layer.input_weight.val().dims(), layer.hidden_weight.val().dims());
-            weights.insert(input, &[wide, inputs], transposed(&read(&layer.input_weight), inputs, wide));
-            weights.insert(hidden, &[wide, width], transposed(&read(&layer.hidden_weight), width, wide));
-            weights.insert(first_bias, &[wide], read(&layer.bias));
-            weights.insert(second_bias, &[wide], vec![0.0; wide]);
+        for (index, layer) in self.layers().iter().enumerate() {
+            let bias = read(&layer.bias);
+            let none = vec![0.0; bias.len()];
+            let place = Place { prefix, index, directions: self.directions() };
+            place.write(weights, &layer.input_weight, &layer.hidden_weight, [bias, none]);
         }
     }
 }
@@ -115,36 +151,28 @@ impl TorchModule for Gru {
     fn import(&mut self, prefix: &str, weights: &TorchWeights) -> Result<()> {
         let directions = self.directions();
         let mut found = Vec::new();
-        for (place, layer) in self.layers().iter().enumerate() {
-            let names = recurrent_names(prefix, place, directions);
-            let ([inputs, wide], [hidden, _]) = (layer.input_weight.val().dims(), layer.hidden_weight.val().dims());
-            let input = weights.expect(&names[0], &[wide, inputs])?;
-            let back = weights.expect(&names[1], &[wide, hidden])?;
-            let (first, second) = (weights.expect(&names[2], &[wide])?, weights.expect(&names[3], &[wide])?);
-            let mut bias = sum(&first[..2 * hidden], &second[..2 * hidden]);
-            bias.extend(&first[2 * hidden..]);
-            let new_bias = second[2 * hidden..].to_vec();
-            found.push((transposed(input, wide, inputs), transposed(back, wide, hidden), bias, new_bias));
+        for (index, layer) in self.layers().iter().enumerate() {
+            let place = Place { prefix, index, directions };
+            found.push(place.read(weights, &layer.input_weight, &layer.hidden_weight)?);
         }
-        for (layer, (input, back, bias, new_bias)) in self.layers_mut().iter_mut().zip(found) {
+        for (layer, ([input, hidden], [first, second])) in self.layers_mut().iter_mut().zip(found) {
+            // The reset gate stands between the new gate's biases; the others add up.
+            let new = first.len() / 3 * 2;
+            let bias = [sum(&first[..new], &second[..new]), first[new..].to_vec()].concat();
             layer.input_weight = replaced(&layer.input_weight, input);
-            layer.hidden_weight = replaced(&layer.hidden_weight, back);
+            layer.hidden_weight = replaced(&layer.hidden_weight, hidden);
             layer.bias = replaced(&layer.bias, bias);
-            layer.new_bias = replaced(&layer.new_bias, new_bias);
+            layer.new_bias = replaced(&layer.new_bias, second[new..].to_vec());
         }
         Ok(())
     }
 
     fn export(&self, prefix: &str, weights: &mut TorchWeights) {
-        for (place, layer) in self.layers().iter().enumerate() {
-            let [input, hidden, first_bias, second_bias] = recurrent_names(prefix, place, self.directions());
-            let ([inputs, wide], [width, _]) = (layer.input_weight.val().dims(), layer.hidden_weight.val().dims());
-            weights.insert(input, &[wide, inputs], transposed(&read(&layer.input_weight), inputs, wide));
-            weights.insert(hidden, &[wide, width], transposed(&read(&layer.hidden_weight), width, wide));
-            weights.insert(first_bias, &[wide], read(&layer.bias));
-            let mut second = vec![0.0; 2 * width];
-            second.extend(read(&layer.new_bias));
-            weights.insert(second_bias, &[wide], second);
+        for (index, layer) in self.layers().iter().enumerate() {
+            let new_bias = read(&layer.new_bias);
+            let second = [vec![0.0; 2 * new_bias.len()], new_bias].concat();
+            let place = Place { prefix, index, directions: self.directions() };
+            place.write(weights, &layer.input_weight, &layer.hidden_weight, [read(&layer.bias), second]);
         }
     }
 }
