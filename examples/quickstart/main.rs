@@ -154,7 +154,7 @@ impl Run {
         println!("   metrics           {folder}/metrics.jsonl, evaluation.json, validation.json");
         println!("   audit log         {folder}/audit.log, {} records, chain verified", verified.records);
         println!("\ntry next: change examples/quickstart/config.toml and run again; cargo run --example builder;");
-        println!("          cargo run --example serve; docs/guide.md for the whole tour");
+        println!("          cargo run --example serve; docs/guide/README.md for the whole tour");
         println!("done in {:.0} s", started.elapsed().as_secs_f64());
         Ok(())
     }
