@@ -1,6 +1,7 @@
 //! Times Tapeloom on the networks that `torch_step.py` times PyTorch on; the options and the JSON lines are the same.
 //!
-//! `--model check` compares the kernels of a device with those of the CPU instead, in values, gradients and repeatability.
+//! `--model check` compares the kernels of a device with those of the CPU instead, in values, gradients and repeatability;
+//! `--model runs` trains, saves, resumes, loads and predicts with every network there.
 //!
 //! ```text
 //! cargo run --release -p tapeloom-peers -- --model lstm_attention --threads 2
@@ -10,6 +11,7 @@
 
 mod check;
 mod options;
+mod runs;
 mod step;
 mod stream;
 
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
     }
     let line = match options.model.as_str() {
         "check" => check::run(&options),
+        "runs" => runs::run(&options),
         model if model.ends_with("_stream") => stream::time(&options),
         _ => step::time(&options),
     };

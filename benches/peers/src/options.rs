@@ -1,4 +1,4 @@
-/// What to time; the names and defaults of `torch_step.py`.
+/// What to time; the names and defaults of `torch_step.py`, and some of our own.
 #[derive(Debug)]
 pub(crate) struct Options {
     pub(crate) model: String,
@@ -17,6 +17,12 @@ pub(crate) struct Options {
     pub(crate) warmup: usize,
     pub(crate) ticks: usize,
     pub(crate) threads: usize,
+    /// Batches that differ; steps take them in turn.
+    pub(crate) batches: usize,
+    /// Standard deviation of what in the targets nothing can forecast.
+    pub(crate) noise: f64,
+    /// Whether steps are recorded on CUDA.
+    pub(crate) graphs: bool,
 }
 
 impl Options {
@@ -38,6 +44,9 @@ impl Options {
             warmup: 10,
             ticks: 2000,
             threads: 0,
+            batches: 8,
+            noise: 0.1,
+            graphs: true,
         };
         while let Some(name) = words.next() {
             let value = words.next().ok_or(format!("{name} needs a value"))?;
@@ -60,6 +69,9 @@ impl Options {
                 "--warmup" => o.warmup = count()?,
                 "--ticks" => o.ticks = count()?,
                 "--threads" => o.threads = count()?,
+                "--batches" => o.batches = count()?,
+                "--noise" => o.noise = number()?,
+                "--graphs" => o.graphs = count()? > 0,
                 other => return Err(format!("{other} is no option; see torch_step.py --help")),
             }
         }

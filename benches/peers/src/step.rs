@@ -10,18 +10,19 @@ use tapeloom::train::{ClusterConfig, OptimizerConfig, Precision, Step, TrainConf
 
 use crate::options::Options;
 
-/// Batches that differ; steps take them in turn.
-const BATCHES: usize = 8;
-
-fn windows(o: &Options) -> MatrixWindows {
-    let rows = o.seq + o.batch * BATCHES - 1;
+/// So many windows of noise, with something in them that a network can learn.
+pub(crate) fn windows(o: &Options, count: usize) -> MatrixWindows {
+    let rows = o.seq + count - 1;
     let mut noise = vec![0.0; rows * o.features];
     Philox::new(2).uniform(0, 0, &mut noise);
     noise.iter_mut().for_each(|x| *x = (*x - 0.5) * 3.46);
     let times: Vec<Timestamp> = (0..rows as i64).map(Timestamp::from_micros).collect();
+    let mut error = vec![0.0; rows];
+    Philox::new(3).uniform(0, 0, &mut error);
+    let signal = noise.iter().step_by(o.features);
     let segment = Segment {
         symbol: 0,
-        targets: noise.iter().step_by(o.features).copied().collect(),
+        targets: signal.zip(error).map(|(x, e)| x + o.noise as f32 * (e - 0.5) * 3.46).collect(),
         features: noise,
         target_ends: times.clone(),
         times,
@@ -62,16 +63,16 @@ pub(crate) fn time(o: &Options) -> Value {
     };
     let optimizer = OptimizerConfig { gradient_clip_norm: o.clip, ..OptimizerConfig::default() };
     let precision = if o.precision == "bf16" { Precision::Bf16Mixed } else { Precision::F32 };
-    let cluster = ClusterConfig { precision, ..ClusterConfig::default() };
+    let cluster = ClusterConfig { precision, cuda_graphs: o.graphs, ..ClusterConfig::default() };
     let config = TrainConfig { model, optimizer, cluster, batch_size: o.batch, ..TrainConfig::default() };
-    let windows = windows(o);
+    let windows = windows(o, o.batch * o.batches);
     let spec = config.spec(windows.spec());
     let device = device(o);
     let network = Forecaster::new(&spec, 1, &device).expect("a valid spec");
     let mut step = Step::new(network, spec, &config, &device, Arc::new(Solo::new()));
     let mut done = 0;
     let mut run = || {
-        let first = done as usize % BATCHES * o.batch;
+        let first = done as usize % o.batches * o.batch;
         let ids: Vec<usize> = (first..first + o.batch).collect();
         done += 1;
         step.run(&windows, &ids, 1e-3, done).expect("a finite step").loss
@@ -81,13 +82,13 @@ pub(crate) fn time(o: &Options) -> Value {
     for _ in 1..o.warmup {
         run();
     }
-    let (mut last_loss, mut sum) = (first_loss, 0.0);
+    let (mut last_loss, mut losses) = (first_loss, Vec::new());
     let mut times: Vec<f64> = (0..o.reps)
         .map(|_| {
             let begin = Instant::now();
             for _ in 0..o.steps {
                 last_loss = run();
-                sum += last_loss;
+                losses.push(last_loss);
             }
             begin.elapsed().as_secs_f64() * 1e3 / o.steps as f64
         })
@@ -99,7 +100,11 @@ pub(crate) fn time(o: &Options) -> Value {
         "batch": o.batch, "seq": o.seq, "features": o.features, "hidden": o.hidden, "layers": o.layers,
         "heads": o.heads, "ms_step": ms, "ms_steps": times, "samples_per_s": o.batch as f64 / ms * 1e3,
         "first_step_s": first_s, "first_loss": first_loss, "last_loss": last_loss,
-        "mean_loss": sum / (o.steps * o.reps) as f64,
+        "graphs": o.graphs, "mean_loss": mean(&losses), "mean_of_last_fifth": mean(&losses[losses.len() * 4 / 5..]),
         "reserved_mib": device.memory_pool_usage().map(|usage| usage.bytes_reserved as f64 / 1048576.0),
     })
+}
+
+fn mean(losses: &[f64]) -> f64 {
+    losses.iter().sum::<f64>() / losses.len() as f64
 }

@@ -70,9 +70,19 @@ impl MatrixWindows {
         &self.segments
     }
 
-    fn window(&self, id: usize) -> (&Segment, std::ops::Range<usize>, usize) {
+    /// The segment of window `id`, and its last row there.
+    ///
+    /// # Panics
+    /// When there is no such window.
+    #[must_use]
+    pub fn place(&self, id: usize) -> (usize, usize) {
         let (segment, row) = self.index[id];
-        let (segment, row) = (&self.segments[segment as usize], row as usize);
+        (segment as usize, row as usize)
+    }
+
+    fn window(&self, id: usize) -> (&Segment, std::ops::Range<usize>, usize) {
+        let (segment, row) = self.place(id);
+        let segment = &self.segments[segment];
         let width = self.spec.features.len();
         (segment, (row + 1 - self.spec.steps) * width..(row + 1) * width, row)
     }
@@ -158,6 +168,10 @@ impl WindowSource for MatrixWindows {
 
     fn fingerprint(&self) -> Fingerprint {
         self.fingerprint
+    }
+
+    fn matrix(&self) -> Option<&MatrixWindows> {
+        Some(self)
     }
 }
 

@@ -2,7 +2,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Fingerprint, Result, Scaler, Timestamp};
+use crate::{Error, Fingerprint, MatrixWindows, Result, Scaler, Timestamp};
 
 /// What one sample looks like: `steps` rows of `features` in, the targets of the last row out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -64,6 +64,11 @@ pub trait WindowSource: Send + Sync + fmt::Debug {
 
     /// Identifies the content: equal fingerprints mean equal samples in equal order.
     fn fingerprint(&self) -> Fingerprint;
+
+    /// The matrices that samples are cut out of, when they are; so a device can keep those and cut batches itself.
+    fn matrix(&self) -> Option<&MatrixWindows> {
+        None
+    }
 
     /// Whether there are no samples.
     fn is_empty(&self) -> bool {

@@ -16,6 +16,12 @@ pub trait Network: Module {
     ///
     /// Random draws come from `pass` alone; a network keeps no state between calls.
     fn forward(&self, windows: Tensor<3>, pass: &Pass) -> Tensor<2>;
+
+    /// Whether a recorded training step stands for all: `forward` does the same operations whatever the numbers are, reads
+    /// none of them, and uploads none. Where CUDA can, steps are then replayed as one launch.
+    fn is_recordable(&self) -> bool {
+        false
+    }
 }
 
 /// Everything needed to build a forecaster and to read its outputs; saved with each checkpoint.
@@ -124,5 +130,9 @@ impl Network for Forecaster {
             Self::Tcn(network) => network.forward(windows, pass),
             Self::Linear(network) => network.forward(windows),
         }
+    }
+
+    fn is_recordable(&self) -> bool {
+        true
     }
 }

@@ -44,7 +44,9 @@ mod config;
 )]
 mod cpu;
 #[cfg(feature = "cuda")]
+#[expect(unsafe_code, reason = "the replay of a recorded step; the block says why it is sound")]
 mod cuda;
+mod dials;
 mod error;
 mod forecaster;
 mod init;
@@ -60,6 +62,7 @@ mod objective;
 mod ops;
 mod pass;
 mod predict;
+mod rows;
 #[cfg(feature = "flex")]
 mod stream;
 #[cfg_attr(
@@ -72,6 +75,7 @@ pub use burn;
 pub use config::{
     LinearConfig, LstmAttentionConfig, ModelConfig, RecurrentNetworkConfig, TcnConfig, TransformerConfig,
 };
+pub use dials::{Dials, Recording};
 pub use error::{Error, Result};
 pub use forecaster::{Forecaster, ForecasterSpec, Network};
 pub use init::Init;
@@ -79,6 +83,7 @@ pub use objective::Objective;
 pub use ops::supports_bf16;
 pub use pass::Pass;
 pub use predict::{Predict, Predictor, encode_weights, load_weights};
+pub use rows::Rows;
 #[cfg(feature = "flex")]
 pub use stream::Stream;
 pub use update::{AdamW, Clip, Slot};

@@ -3,7 +3,8 @@ use std::cell::Cell;
 use burn::tensor::{Tensor, TensorData};
 use tapeloom_core::{Philox, hash_words};
 
-use crate::ops::{self, Draw};
+use crate::Dials;
+use crate::ops::{self, Dial, Draw};
 
 /// One run of a network over a batch: inference, or training with its random draws.
 ///
@@ -19,6 +20,7 @@ struct Draws {
     key: u64,
     first_sample: u64,
     site: Cell<u64>,
+    dials: Option<Dials>,
 }
 
 impl Pass {
@@ -31,7 +33,21 @@ impl Pass {
     /// A training pass under `key`, whose batch begins at `first_sample` of the global batch.
     #[must_use]
     pub const fn training(key: u64, first_sample: u64) -> Self {
-        Self { training: Some(Draws { key, first_sample, site: Cell::new(0) }) }
+        Self { training: Some(Draws { key, first_sample, site: Cell::new(0), dials: None }) }
+    }
+
+    /// As [`Pass::training`], of a step that is recorded: its draws follow the key that `dials` are
+    /// [turned](Dials::turn) to.
+    #[must_use]
+    pub fn recorded(key: u64, first_sample: u64, dials: &Dials) -> Self {
+        let draws = Draws { key, first_sample, site: Cell::new(0), dials: Some(dials.clone()) };
+        Self { training: Some(draws) }
+    }
+
+    /// Sites that have drawn so far.
+    #[must_use]
+    pub fn sites(&self) -> usize {
+        self.training.as_ref().map_or(0, |draws| draws.site.get() as usize)
     }
 
     /// Dropout: in training each number is zeroed with probability `p` and the others are scaled by `1 / (1 - p)`.
@@ -59,8 +75,14 @@ impl Pass {
     pub(crate) fn draw(&self, p: f64, width: usize) -> Option<Draw> {
         let draws = self.training.as_ref().filter(|_| p > 0.0)?;
         let site = draws.site.replace(draws.site.get() + 1);
-        Some(Draw { key: hash_words(&[draws.key, site]), first_sample: draws.first_sample, width, p })
+        let dial = draws.dials.as_ref().map(|dials| Dial { dials: dials.clone(), place: dials.site(site as usize) });
+        Some(Draw { key: site_key(draws.key, site), dial, first_sample: draws.first_sample, width, p })
     }
+}
+
+/// The key of a site's draws in the pass under `key`.
+pub(crate) const fn site_key(key: u64, site: u64) -> u64 {
+    hash_words(&[key, site])
 }
 
 impl Draw {
@@ -92,7 +114,7 @@ mod tests {
     use super::*;
 
     fn draw(key: u64, first_sample: u64, width: usize, p: f64) -> Draw {
-        Draw { key, first_sample, width, p }
+        Draw { key, dial: None, first_sample, width, p }
     }
 
     #[test]
@@ -115,7 +137,9 @@ mod tests {
     #[test]
     fn each_site_of_a_pass_draws_anew() {
         let pass = Pass::training(3, 0);
-        assert_ne!(pass.draw(0.5, 8), pass.draw(0.5, 8));
-        assert_eq!(Pass::inference().draw(0.5, 8), None);
+        let key = || pass.draw(0.5, 8).map(|draw| draw.key);
+        assert_ne!(key(), key());
+        assert_eq!(pass.sites(), 2);
+        assert!(Pass::inference().draw(0.5, 8).is_none());
     }
 }

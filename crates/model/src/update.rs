@@ -7,6 +7,7 @@ use burn::backend::Cube;
 #[cfg(feature = "flex")]
 use burn::backend::Flex;
 
+use crate::Dials;
 use crate::ops::{Provider, provider};
 
 /// The norm of a whole gradient and what clipping makes of it. It stays on the device.
@@ -71,6 +72,12 @@ pub struct AdamW {
 pub type Slot = [Tensor<1>; 4];
 
 impl AdamW {
+    /// What changes from update to update: the step size, and what the moments' bias is divided out with.
+    pub(crate) fn rates(&self) -> [f64; 3] {
+        let [first, second] = self.betas.map(|beta| 1.0 - beta.powf(self.time as f64));
+        [self.learning_rate, first, second]
+    }
+
     /// Factors that take the bias out of the moments.
     pub(crate) fn corrections(&self) -> [f64; 2] {
         self.betas.map(|beta| 1.0 / (1.0 - beta.powf(self.time as f64)))
@@ -78,11 +85,14 @@ impl AdamW {
 
     /// Moves parameters and moments, which come back in the same order. All are rows on one device without autodiff.
     ///
-    /// Where a gradient is not finite nothing moves. Nothing is read from the device.
+    /// Where a gradient is not finite nothing moves. Nothing is read from the device. On CUDA they move where they lie:
+    /// clones of them move too. There `dials`, of a recorded step, stand for what changes in this rule.
     #[must_use]
-    pub fn update(&self, slots: Vec<Slot>, clip: &Clip) -> Vec<[Tensor<1>; 3]> {
+    pub fn update(&self, slots: Vec<Slot>, clip: &Clip, dials: Option<&Dials>) -> Vec<[Tensor<1>; 3]> {
         let Some(first) = slots.first() else { return Vec::new() };
-        match place(&first[0]) {
+        let provider = place(&first[0]);
+        debug_assert!(dials.is_none() || provider != Provider::None, "there are dials on CUDA alone");
+        match provider {
             #[cfg(feature = "flex")]
             Provider::Cpu => {
                 let state = flex(clip.state.clone());
@@ -92,7 +102,7 @@ impl AdamW {
             #[cfg(feature = "cuda")]
             Provider::Cuda => {
                 let slots = slots.into_iter().map(|slot| slot.map(cube)).collect();
-                let moved = crate::cuda::adamw(self, slots, &cube(clip.state.clone()));
+                let moved = crate::cuda::adamw(self, slots, &cube(clip.state.clone()), dials);
                 moved.into_iter().map(|slot| slot.map(Tensor::from_primitive::<Cube>)).collect()
             }
             Provider::None => slots.into_iter().map(|slot| self.composed(slot, clip)).collect(),

@@ -27,6 +27,7 @@ def variants():
         for depth in (16, 32, 64):
             for name in ("attention_forward", "attention_backward"):
                 yield name, act | {"D": depth}
+                yield name, act | {"D": depth, "DIALS": 1}
         for tile_m in (64, 128):
             for tile_n in (64, 128):
                 tiles = act | {"TILE_M": tile_m, "TILE_N": tile_n}
@@ -40,6 +41,8 @@ def variants():
             yield "norm", act | {"H": width}
         yield "dropout", act
         yield "dropout", act | {"RESIDUAL": 1}
+        yield "dropout", act | {"DIALS": 1}
+        yield "gather", act
         yield "mean_time", act
         yield "activation", act | {"KIND": 2}
     yield "gemm_reduce", {}
@@ -47,6 +50,7 @@ def variants():
         yield "loss", {"KIND": kind}
     for count in (1, 7, 32):
         yield "adamw", {"COUNT": count}
+        yield "adamw", {"COUNT": count, "DIALS": 1}
 
 
 def library():

@@ -23,13 +23,18 @@ impl Batch {
         let mut inputs = vec![0.0; ids.len() * window.window_len()];
         let mut targets = vec![0.0; ids.len() * window.targets.len()];
         source.gather(ids, &mut inputs, &mut targets)?;
-        let units = spec.target_scale.iter().cycle();
-        targets.iter_mut().zip(units).for_each(|(target, unit)| *target /= unit);
+        Self::scale(&mut targets, spec);
         let shape = [ids.len(), window.steps, window.features.len()];
         Ok(Self {
             windows: Tensor::from_data(TensorData::new(inputs, shape), device),
             targets: Tensor::from_data(TensorData::new(targets, [ids.len(), window.targets.len()]), device),
         })
+    }
+
+    /// Puts targets into units of their scale.
+    pub(crate) fn scale(targets: &mut [f32], spec: &ForecasterSpec) {
+        let units = spec.target_scale.iter().cycle();
+        targets.iter_mut().zip(units).for_each(|(target, unit)| *target /= unit);
     }
 }
 

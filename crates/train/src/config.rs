@@ -103,6 +103,9 @@ pub struct ClusterConfig {
     pub strategy: Strategy,
     /// Number format of weights and activations. Default `f32`.
     pub precision: Precision,
+    /// On CUDA a training step is recorded after a few runs and replayed as one launch; the numbers are the same. Default
+    /// true.
+    pub cuda_graphs: bool,
 }
 
 /// Limits of a run; absent means no limit.
@@ -210,7 +213,7 @@ impl Default for CheckpointConfig {
 
 impl Default for ClusterConfig {
     fn default() -> Self {
-        Self { nodes: 1, devices: 1, strategy: Strategy::Auto, precision: Precision::F32 }
+        Self { nodes: 1, devices: 1, strategy: Strategy::Auto, precision: Precision::F32, cuda_graphs: true }
     }
 }
 

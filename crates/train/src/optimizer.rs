@@ -2,12 +2,12 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::optim::GradientsParams;
 use burn::store::{ModuleRecord, RecordError};
 use burn::tensor::{Bytes, Device, Int, Tensor};
-use tapeloom_model::{AdamW, Clip, Slot};
+use tapeloom_model::{AdamW, Clip, Dials, Slot};
 
 use crate::config::OptimizerConfig;
 
 /// AdamW over all parameters of a network at once. Its state lists the parameters in the network's own order.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Optimizer {
     state: State,
     time: u64,
@@ -45,23 +45,27 @@ impl Optimizer {
         Self { state, time: 0 }
     }
 
-    /// One update. Nothing moves, and nothing is read from the device, where a gradient is not finite.
-    pub(crate) fn step<M: Module>(
-        &mut self,
-        config: &OptimizerConfig,
-        learning_rate: f64,
-        network: M,
-        gradients: GradientsParams,
-        clip: &Clip,
-    ) -> M {
+    /// The rule of the next update, which it counts.
+    pub(crate) const fn next_rule(&mut self, config: &OptimizerConfig, learning_rate: f64) -> AdamW {
         self.time += 1;
-        let rule = AdamW {
+        AdamW {
             learning_rate,
             betas: config.betas,
             epsilon: config.epsilon,
             weight_decay: config.weight_decay,
             time: self.time,
-        };
+        }
+    }
+
+    /// One update. Nothing moves, and nothing is read from the device, where a gradient is not finite.
+    pub(crate) fn step<M: Module>(
+        &mut self,
+        rule: &AdamW,
+        network: M,
+        gradients: GradientsParams,
+        clip: &Clip,
+        dials: Option<&Dials>,
+    ) -> M {
         let moments = |params: &mut Vec<Param<Tensor<1>>>| std::mem::take(params).into_iter().map(Param::into_value);
         let mut collect = Collect {
             moments: moments(&mut self.state.first)
@@ -74,9 +78,14 @@ impl Optimizer {
         };
         network.visit(&mut collect);
         let Collect { slots, idle, .. } = collect;
-        let mut moved = rule.update(slots, clip).into_iter();
+        let mut moved = rule.update(slots, clip, dials).into_iter();
         let mut assign = Assign { idle: idle.into_iter(), moved: &mut moved, state: &mut self.state };
         network.map(&mut assign)
+    }
+
+    /// The same state in memory of its own.
+    pub(crate) fn fork(&self) -> Self {
+        Self { state: fork(self.state.clone()), time: self.time }
     }
 
     /// Takes back the count of an update that did nothing, since a gradient was not finite.
@@ -99,6 +108,25 @@ impl Optimizer {
         let time = state.time.val().into_data().iter::<i64>().next().unwrap_or(0) as u64;
         Ok(Self { state, time })
     }
+}
+
+/// The same module, its numbers in memory that nothing else holds.
+pub(crate) fn fork<M: Module>(module: M) -> M {
+    struct Copy;
+    impl ModuleMapper for Copy {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            let (id, old, mapper) = param.consume();
+            let tracked = old.is_require_grad();
+            // Times one, which alone is the same number for every number, minus zero among them.
+            let new = if old.device().is_autodiff() {
+                Tensor::from_inner(old.inner() * 1.0).set_require_grad(tracked)
+            } else {
+                old * 1.0
+            };
+            Param::from_mapped_value(id, new, mapper)
+        }
+    }
+    module.map(&mut Copy)
 }
 
 struct Sizes(Vec<usize>);

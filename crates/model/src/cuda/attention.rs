@@ -22,9 +22,10 @@ impl Attention {
     }
 
     fn numbers(&self, launch: Launch, batch: usize, steps: usize) -> Launch {
-        let (key, first, p) = self.draw.map_or((0, 0, 0.0), |draw| (draw.key, draw.first_group(), draw.p));
-        let launch = launch.numbers([batch, steps, self.heads, self.causal.into()]);
-        launch.numbers([key, first]).number(p)
+        let draw = self.draw.as_ref();
+        let (seed, first, p) = draw.map_or((0, 0, 0.0), |draw| (draw.seed(), draw.first_group(), draw.p));
+        let launch = launch.dials(draw.and_then(|draw| draw.dial.as_ref()).map(|dial| &dial.dials));
+        launch.numbers([batch, steps, self.heads, self.causal.into()]).numbers([seed, first]).number(p)
     }
 }
 

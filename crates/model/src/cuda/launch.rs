@@ -4,11 +4,13 @@ use burn_cubecl::cubecl::ir::attributes::BufferIOAttr;
 use burn_cubecl::cubecl::ir::settings::Dim3;
 use burn_cubecl::cubecl::ir::{AddressType, ElemType, Scope, UIntKind, metadata};
 use burn_cubecl::cubecl::prelude::{CubeCount, ExecutionMode, KernelId, KernelSettings};
-use burn_cubecl::cubecl::server::{KernelArguments, MemoryLayout, MemoryLayoutDescriptor, MetadataBindingInfo};
+use burn_cubecl::cubecl::server::{KernelArguments, MetadataBindingInfo};
 use burn_cubecl::cubecl::{CubeKernel, PrecompiledSource};
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
 use burn_cubecl::tensor::CubeTensor;
+
+use crate::Dials;
 
 /// A kernel of one file of `kernels/`.
 #[derive(Clone, Copy, Debug)]
@@ -97,6 +99,14 @@ impl Launch {
     /// Buffers that the kernel updates.
     pub(super) fn updates<'a>(self, tensors: impl IntoIterator<Item = &'a CubeTensor>) -> Self {
         tensors.into_iter().fold(self, |launch, tensor| launch.buffer(tensor, BufferIOAttr::ReadWrite))
+    }
+
+    /// The last buffer, of a kernel in a recorded step.
+    pub(super) fn dials(self, dials: Option<&Dials>) -> Self {
+        match dials {
+            Some(dials) => self.define("DIALS", 1).reads([dials.words().tensor()]),
+            None => self,
+        }
     }
 
     pub(super) fn number(mut self, value: impl Number) -> Self {
@@ -190,16 +200,6 @@ impl CubeKernel for Kernel {
 /// A fresh row-major tensor beside `like`, of numbers that are still to be written.
 pub(super) fn empty(like: &CubeTensor, shape: impl Into<Shape>, dtype: DType) -> CubeTensor {
     empty_device_contiguous_dtype(like.client.clone(), like.device.clone(), shape.into(), dtype)
-}
-
-/// Tensors of these sizes in one reservation; they are freed together.
-pub(super) fn empty_together(like: &CubeTensor, sizes: &[usize], dtype: DType) -> Vec<CubeTensor> {
-    let descriptor = |size: &usize| MemoryLayoutDescriptor::contiguous([*size].into(), dtype.size());
-    let layouts = like.client.empty_tensors(sizes.iter().map(descriptor).collect());
-    let tensor = |(layout, size): (MemoryLayout, &usize)| {
-        CubeTensor::new_contiguous(like.client.clone(), like.device.clone(), [*size].into(), layout.memory, dtype)
-    };
-    layouts.into_iter().zip(sizes).map(tensor).collect()
 }
 
 /// Row-major, and at the start of its buffer.

@@ -2,6 +2,8 @@
 //! CubeCL on Burn's own stream, memory and graph capture. Nothing waits for the card.
 
 mod attention;
+mod dials;
+mod gather;
 mod launch;
 mod loss;
 mod pointwise;
@@ -12,6 +14,8 @@ mod update;
 use burn::backend::CubeDevice;
 use burn::tensor::DType;
 
+pub(crate) use dials::{Graph, Words};
+pub(crate) use gather::{FirstRows, gather};
 pub(crate) use update::{adamw, clip};
 
 /// Whether the kernels run there: on NVIDIA cards, in `f32` (products in TF32 or, where ranges allow it, half precision

@@ -112,14 +112,20 @@ fn drop(draw: &Draw, x: &CubeTensor, residual: Option<&CubeTensor>) -> CubeTenso
         .reads([x])
         .writes([&y])
         .reads(residual)
+        .dials(draw.dial.as_ref().map(|dial| &dial.dials))
         .number(count)
-        .numbers([draw.key, draw.first_group()])
+        .numbers([draw.seed(), draw.first_group()])
         .number(draw.p)
         .run(&x.client, [count.div_ceil(4 * THREADS), 1, 1]);
     y
 }
 
 impl Draw {
+    /// The key, or its place on the dials.
+    pub(super) fn seed(&self) -> u64 {
+        self.dial.as_ref().map_or(self.key, |dial| dial.place as u64)
+    }
+
     /// The first block of four words of the batch; samples have whole blocks here.
     pub(super) const fn first_group(&self) -> u64 {
         self.first_sample * (self.width as u64).div_ceil(4)

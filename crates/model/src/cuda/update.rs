@@ -1,12 +1,10 @@
 //! Global norm, clip factor and AdamW over all parameters at once; nothing of it is read by the host.
 
-use burn::backend::Cube;
-use burn::backend::ops::FloatTensorOps;
 use burn::tensor::DType;
 use burn_cubecl::tensor::CubeTensor;
 
-use super::launch::{Launch, Source, empty, empty_together, plain, source};
-use crate::update::AdamW;
+use super::launch::{Launch, Source, empty, plain, source};
+use crate::{AdamW, Dials};
 
 const NORM_PARTIAL: Source = source!("adamw", "norm_partial");
 const NORM_FINAL: Source = source!("adamw", "norm_final");
@@ -55,23 +53,25 @@ pub(crate) fn clip(gradients: Vec<CubeTensor>, max_norm: f64) -> CubeTensor {
     state
 }
 
-/// Writes parameters anew, since others may hold the old ones, and moments in place.
-pub(crate) fn adamw(rule: &AdamW, slots: Vec<[CubeTensor; 4]>, state: &CubeTensor) -> Vec<[CubeTensor; 3]> {
-    let owned = |x: CubeTensor| if x.handle.can_mut() { plain(x) } else { Cube::float_add_scalar(x, 0.0.into()) };
-    let sizes: Vec<usize> = slots.iter().map(|slot| size(&slot[0])).collect();
-    let fresh = empty_together(state, &sizes, DType::F32);
-    let slots: Vec<_> =
-        slots.into_iter().zip(fresh).map(|([p, g, m, v], new)| [new, plain(p), plain(g), owned(m), owned(v)]).collect();
-    let [first, second] = rule.betas.map(|beta| 1.0 - beta.powf(rule.time as f64));
+/// Moves parameters and moments where they lie: whoever else holds them sees them move.
+pub(crate) fn adamw(
+    rule: &AdamW,
+    slots: Vec<[CubeTensor; 4]>,
+    state: &CubeTensor,
+    dials: Option<&Dials>,
+) -> Vec<[CubeTensor; 3]> {
+    let slots: Vec<_> = slots.into_iter().map(|slot| slot.map(plain)).collect();
+    let [rate, first, second] = rule.rates();
     for group in slots.chunks(GROUP) {
         Launch::new(ADAMW, THREADS)
             .define("COUNT", group.len())
             .updates(group.iter().flatten())
             .reads([state])
-            .numbers([rule.learning_rate, rule.betas[0], rule.betas[1], rule.epsilon, rule.weight_decay, first, second])
+            .dials(dials)
+            .numbers([rate, rule.betas[0], rule.betas[1], rule.epsilon, rule.weight_decay, first, second])
             .number(0_usize)
             .numbers(group.iter().map(|slot| size(&slot[0])))
             .run(&state.client, [blocks(group.iter().map(|slot| &slot[0])), 1, 1]);
     }
-    slots.into_iter().map(|[new, _, _, m, v]| [new, m, v]).collect()
+    slots.into_iter().map(|[parameter, _, m, v]| [parameter, m, v]).collect()
 }

@@ -34,7 +34,7 @@ fn tracked<B: Backend, C: CheckpointStrategy, O: Operation<B, N>, const N: usize
 ) -> FloatTensor<Autodiff<B, C>> {
     let guards = inputs.each_ref().map(|input| input.node());
     let primitives = inputs.map(|input| input.into_primitive());
-    match Step(call).prepare::<C>(guards).compute_bound().stateful() {
+    match Step(call.clone()).prepare::<C>(guards).compute_bound().stateful() {
         OpsKind::Tracked(prep) => {
             let (output, saved) = call.forward(primitives, true);
             prep.finish(saved.expect("an operation keeps what it is asked to keep"), output)

@@ -15,6 +15,8 @@ use burn::backend::Cube;
 #[cfg(feature = "flex")]
 use burn::backend::Flex;
 
+use crate::dials::Dials;
+
 pub use call::supports_bf16;
 pub(crate) use call::{Provider, provider};
 pub(crate) use call::{
@@ -23,7 +25,7 @@ pub(crate) use call::{
 };
 
 /// A function of `N` tensors with a gradient.
-pub(crate) trait Operation<B: Backend, const N: usize>: Copy + std::fmt::Debug + Send + 'static {
+pub(crate) trait Operation<B: Backend, const N: usize>: Clone + std::fmt::Debug + Send + 'static {
     /// What the backward pass needs.
     type Saved: Clone + Send + std::fmt::Debug + 'static;
 
@@ -59,7 +61,7 @@ pub(crate) struct Gru {
 }
 
 /// Self-attention over packed queries, keys and values `[batch, steps, 3 width]`: `[batch, steps, width]`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Attention {
     pub(crate) heads: usize,
     pub(crate) causal: bool,
@@ -88,13 +90,13 @@ pub(crate) enum Loss {
 }
 
 /// `x * mask`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Dropout {
     pub(crate) draw: Draw,
 }
 
 /// `x * mask + residual`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct DropoutAdd {
     pub(crate) draw: Draw,
 }
@@ -105,16 +107,27 @@ pub(crate) struct Gelu;
 
 /// What is dropped: element `i` of sample `s` falls out by word `i` of the Philox stream that begins at the sample's place
 /// in the global batch. So draws depend neither on micro-batches nor on the number of ranks.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Draw {
     /// Names the stream.
     pub(crate) key: u64,
+    /// Where a recorded step finds the key instead.
+    #[cfg_attr(not(feature = "cuda"), expect(dead_code, reason = "CUDA alone records"))]
+    pub(crate) dial: Option<Dial>,
     /// Place of the first sample in the global batch.
     pub(crate) first_sample: u64,
     /// Numbers in a sample.
     pub(crate) width: usize,
     /// Share that is dropped, in [0, 1).
     pub(crate) p: f64,
+}
+
+/// A place among the numbers that change from step to step.
+#[derive(Clone, Debug)]
+#[cfg_attr(not(feature = "cuda"), expect(dead_code, reason = "CUDA alone records"))]
+pub(crate) struct Dial {
+    pub(crate) dials: Dials,
+    pub(crate) place: usize,
 }
 
 impl Draw {

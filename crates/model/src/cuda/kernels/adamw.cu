@@ -6,7 +6,7 @@
 // Macro: COUNT, the number of tensors of a launch, 1 to 32. A block takes CHUNK neighbours of one tensor, so the grid is
 // (sum over the tensors of ceil(size / CHUNK), 1, 1), block 256. norm_final: grid 1, block 256.
 // Arguments: norm_partial: g0 .., partial f64, Info. norm_final: partial, state f32 [4], FinalInfo. adamw: for each tensor in
-// turn the new p, then p, g, m, v (all f32, the moments in place); then state, Info.
+// turn p, g, m, v (all f32; all but g are moved in place); then state, dials if DIALS (their first three words are doubles), Info.
 
 #ifndef COUNT
 #define COUNT 1
@@ -103,19 +103,24 @@ extern "C" __global__ void __launch_bounds__(256) norm_final(const double* parti
     state[3] = 0.0f;
 }
 
-#define TENSOR(n) float *q##n, const float *p##n, const float *g##n, float *m##n, float *v##n,
-extern "C" __global__ void __launch_bounds__(256) adamw(EACH_OF(COUNT, TENSOR) const float* state, const __grid_constant__ Info info) {
+#define TENSOR(n) float *p##n, const float *g##n, float *m##n, float *v##n,
+extern "C" __global__ void __launch_bounds__(256) adamw(EACH_OF(COUNT, TENSOR) const float* state DIALS_ARGUMENT, const __grid_constant__ Info info) {
     const bool finite = state[2] != 0.0f;
     i64 first;
     const int n = find(info, first);
-    float *q = nullptr, *m = nullptr, *v = nullptr;
-    const float *p = nullptr, *g = nullptr;
+    float *p = nullptr, *m = nullptr, *v = nullptr;
+    const float* g = nullptr;
     i64 size = 0;
-#define PICK_ALL(k) if (n == k) q = q##k, p = p##k, g = g##k, m = m##k, v = v##k, size = info.sizes[k];
+#define PICK_ALL(k) if (n == k) p = p##k, g = g##k, m = m##k, v = v##k, size = info.sizes[k];
     EACH_OF(COUNT, PICK_ALL)
+#if DIALS
+    const double lr = __longlong_as_double((i64)dials[0]), correction1 = __longlong_as_double((i64)dials[1]), correction2 = __longlong_as_double((i64)dials[2]);
+#else
+    const double lr = info.lr, correction1 = info.correction1, correction2 = info.correction2;
+#endif
     const float clip = state[1], beta1 = (float)info.beta1, beta2 = (float)info.beta2, eps = (float)info.eps;
-    const float keep = (float)(1.0 - info.lr * info.weight_decay), rate = (float)(info.lr / info.correction1);
-    const float new1 = (float)(1.0 - info.beta1), new2 = (float)(1.0 - info.beta2), root = (float)(1.0 / sqrt(info.correction2));
+    const float keep = (float)(1.0 - lr * info.weight_decay), rate = (float)(lr / correction1);
+    const float new1 = (float)(1.0 - info.beta1), new2 = (float)(1.0 - info.beta2), root = (float)(1.0 / sqrt(correction2));
     auto update = [&](float& p, float g, float& m, float& v) {
         if (!finite) return;
         g *= clip;
@@ -132,7 +137,7 @@ extern "C" __global__ void __launch_bounds__(256) adamw(EACH_OF(COUNT, TENSOR) c
         update(a.y, b.y, c.y, d.y);
         update(a.z, b.z, c.z, d.z);
         update(a.w, b.w, c.w, d.w);
-        store4(q + i, a);
+        store4(p + i, a);
         store4(m + i, c);
         store4(v + i, d);
     }
@@ -140,7 +145,7 @@ extern "C" __global__ void __launch_bounds__(256) adamw(EACH_OF(COUNT, TENSOR) c
     if (rest < end) {
         float a = p[rest], c = m[rest], d = v[rest];
         update(a, g[rest], c, d);
-        q[rest] = a;
+        p[rest] = a;
         m[rest] = c;
         v[rest] = d;
     }

@@ -87,7 +87,7 @@ DEVICE void mask(const Dropout& dropout, u64 element, int steps, int lane, u32 (
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
-    attention_backward(const ACT* qkv, const ACT* out, const ACT* dy, const float* lse, ACT* dqkv, const __grid_constant__ Info info) {
+    attention_backward(const ACT* qkv, const ACT* out, const ACT* dy, const float* lse, ACT* dqkv DIALS_ARGUMENT, const __grid_constant__ Info info) {
     __shared__ __align__(16) float room[2 * TILE * STRIDE + TAIL_ROOM];
     __shared__ float row_lse[TILE], row_delta[TILE];
     float *const queries = room, *const keys = room + TILE * STRIDE, *const values = room + 2 * TILE * STRIDE;
@@ -138,7 +138,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
         u32 keep[4] = {~0u, ~0u, ~0u, ~0u};
         float kept = 1.0f;
         if (info.p > 0.0) {
-            const Dropout dropout(info.seed, info.first_group, info.p);
+            const Dropout dropout(DIAL(info.seed), info.first_group, info.p);
             kept = dropout.scale;
             mask(dropout, ((u64)(b * heads + head) * steps + query0) * steps + key0 + warp * 16, steps, lane, keep);
         }

@@ -52,7 +52,7 @@ DEVICE void mask(const Dropout& dropout, u64 element, int steps, int g, int tg, 
     }
 }
 
-extern "C" __global__ void __launch_bounds__(128) attention_forward(const ACT* qkv, ACT* out, float* lse, const __grid_constant__ Info info) {
+extern "C" __global__ void __launch_bounds__(128) attention_forward(const ACT* qkv, ACT* out, float* lse DIALS_ARGUMENT, const __grid_constant__ Info info) {
 #if D <= 32
     __shared__ __align__(16) float room[3][TILE * STRIDE];
     float* const queries = room[2];
@@ -119,7 +119,7 @@ extern "C" __global__ void __launch_bounds__(128) attention_forward(const ACT* q
                 sum[r / 2] += s[n][r];
             }
         if (info.p > 0.0) {
-            const Dropout dropout(info.seed, info.first_group, info.p);
+            const Dropout dropout(DIAL(info.seed), info.first_group, info.p);
             u32 keep[2];
             mask(dropout, ((u64)(b * heads + head) * steps + first) * steps + tile * TILE, steps, g, tg, keep);
 #pragma unroll

@@ -276,6 +276,19 @@ DEVICE void copy_wait() { asm volatile("cp.async.wait_group 0;" ::: "memory"); }
 
 // ------------------------------------------------------------------------------------------------- random masks
 
+// The kernels of a recorded step (DIALS = 1) read what changes from step to step from a table, their last pointer; Info
+// holds the place there instead of the number.
+#ifndef DIALS
+#define DIALS 0
+#endif
+#if DIALS
+#define DIALS_ARGUMENT , const u64* dials
+#define DIAL(place) dials[place]
+#else
+#define DIALS_ARGUMENT
+#define DIAL(number) ((u64)(number))
+#endif
+
 // Philox4x32-10 (Salmon et al. 2011).
 DEVICE uint4 philox(u64 seed, u64 counter) {
     u32 k0 = (u32)seed, k1 = (u32)(seed >> 32);
@@ -299,7 +312,7 @@ struct Dropout {
     u64 seed, first_group;  // where the batch begins in the stream of its key
     u32 threshold;
     float scale;
-    DEVICE Dropout(i64 seed_, i64 first, double p) : seed((u64)seed_), first_group((u64)first) {
+    DEVICE Dropout(u64 seed_, i64 first, double p) : seed(seed_), first_group((u64)first) {
         threshold = (u32)(p * 4294967296.0);
         scale = (float)(1.0 / (1.0 - p));
     }

@@ -1,6 +1,6 @@
 // y = x * mask / (1 - p) [+ residual]; the backward pass is the same on dy, without the residual.
 //
-// Macros: ACT_BF16, RESIDUAL (0/1). y may be x. Grid: (ceil(count / 1024), 1, 1), block 256: one random counter, four elements, a thread.
+// Macros: ACT_BF16, RESIDUAL (0/1), DIALS. y may be x. Grid: (ceil(count / 1024), 1, 1), block 256: one random counter, four elements, a thread.
 
 #ifndef RESIDUAL
 #define RESIDUAL 0
@@ -15,10 +15,10 @@ extern "C" __global__ void __launch_bounds__(256) dropout(const ACT* x, ACT* y
 #if RESIDUAL
                                                           , const ACT* residual
 #endif
-                                                          , const __grid_constant__ Info info) {
+                                                          DIALS_ARGUMENT, const __grid_constant__ Info info) {
     const i64 group = (i64)blockIdx.x * 256 + threadIdx.x, first = group * 4;
     if (first >= info.count) return;
-    const Dropout d(info.seed, info.first_group, info.p);
+    const Dropout d(DIAL(info.seed), info.first_group, info.p);
     const u32 keep = d.keep4((u64)group);
     if (first + 4 <= info.count) {
         float4 v = load4(x + first);

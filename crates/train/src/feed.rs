@@ -1,0 +1,98 @@
+use std::ops::Range;
+
+use burn::tensor::{DType, Device, Tensor};
+use tapeloom_core::{Fingerprint, MatrixWindows, WindowSource};
+use tapeloom_model::{Dials, ForecasterSpec, Pass, Rows};
+
+use crate::Result;
+use crate::batch::Batch;
+
+/// Matrices above this stay on the host, which then cuts the batches.
+const RESIDENT_BYTES: usize = 2 << 30;
+
+/// The rows of one source on the device that trains.
+#[derive(Debug)]
+pub(crate) struct Resident {
+    pub(crate) rows: Rows,
+    pub(crate) source: Fingerprint,
+    /// Where each segment begins among the rows.
+    offsets: Vec<usize>,
+}
+
+impl Resident {
+    /// Uploads the matrix; none where it is too large.
+    pub(crate) fn new(matrix: &MatrixWindows, spec: &ForecasterSpec, device: &Device) -> Option<Self> {
+        let segments = matrix.segments();
+        let numbers: usize = segments.iter().map(|segment| segment.features.len() + segment.targets.len()).sum();
+        if numbers * size_of::<f32>() > RESIDENT_BYTES {
+            return None;
+        }
+        let (mut rows, mut offsets) = (0, Vec::new());
+        for segment in segments {
+            offsets.push(rows);
+            rows += segment.times.len();
+        }
+        let features = segments.iter().flat_map(|segment| segment.features.iter().copied()).collect();
+        let mut targets: Vec<f32> = segments.iter().flat_map(|segment| segment.targets.iter().copied()).collect();
+        Batch::scale(&mut targets, spec);
+        let rows = Rows::new(features, targets, rows, matrix.spec().steps, device);
+        Some(Self { rows, source: matrix.fingerprint(), offsets })
+    }
+
+    /// The rows at which the windows of `ids` begin.
+    pub(crate) fn first_rows(&self, matrix: &MatrixWindows, ids: &[usize]) -> Vec<usize> {
+        let first = |id: &usize| {
+            let (segment, last) = matrix.place(*id);
+            self.offsets[segment] + last + 1 - matrix.spec().steps
+        };
+        ids.iter().map(first).collect()
+    }
+}
+
+/// Where the batches of a step come from, and their draws.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Feed<'a> {
+    /// Cut by the host.
+    Host { source: &'a dyn WindowSource, ids: &'a [usize] },
+    /// Cut by the device.
+    Resident { rows: &'a Rows, first_rows: &'a [usize] },
+    /// Cut by the device, at whatever the dials will be turned to.
+    Recorded { rows: &'a Rows, dials: &'a Dials },
+}
+
+impl Feed<'_> {
+    /// The samples `range` of the step for the `device` that trains, with windows in `compute`.
+    pub(crate) fn batch(
+        &self,
+        range: Range<usize>,
+        spec: &ForecasterSpec,
+        compute: DType,
+        device: &Device,
+    ) -> Result<Batch> {
+        let (windows, targets) = match self {
+            Self::Host { source, ids } => {
+                let batch = Batch::gather(*source, &ids[range], spec, device)?;
+                return Ok(Batch { windows: batch.windows.cast(compute), ..batch });
+            }
+            Self::Resident { rows, first_rows } => rows.batch(&first_rows[range], compute),
+            Self::Recorded { rows, dials } => rows.recorded_batch(dials, range, compute),
+        };
+        Ok(Batch { windows: Tensor::from_inner(windows), targets: Tensor::from_inner(targets) })
+    }
+
+    /// The pass over samples from `first` on.
+    pub(crate) fn pass(&self, key: u64, first: usize) -> Pass {
+        match self {
+            Self::Recorded { dials, .. } => Pass::recorded(key, first as u64, dials),
+            Self::Host { .. } | Self::Resident { .. } => Pass::training(key, first as u64),
+        }
+    }
+
+    /// The dials of a recorded step.
+    pub(crate) const fn dials(&self) -> Option<&Dials> {
+        match self {
+            Self::Recorded { dials, .. } => Some(dials),
+            Self::Host { .. } | Self::Resident { .. } => None,
+        }
+    }
+}
