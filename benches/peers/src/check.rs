@@ -86,7 +86,16 @@ fn compare<M: Module>(
 pub(crate) fn run(o: &Options) -> Value {
     let device = step::device(o);
     let mut lines = Vec::new();
-    let shapes = [(1, 1, 5, 32), (7, 9, 6, 64), (130, 13, 16, 96), (9, 5, 7, 160), (3, 4, 12, 224), (128, 60, 16, 256)];
+    let shapes = [
+        (1, 1, 5, 32),
+        (7, 9, 6, 64),
+        (130, 13, 16, 96),
+        (9, 5, 7, 160),
+        (3, 4, 12, 224),
+        (128, 60, 16, 256),
+        (7, 6, 5, 100),
+        (33, 11, 16, 320),
+    ];
     // On a slow device smaller options leave out the larger shapes.
     let fits = |batch: usize, steps: usize, width: usize| batch * steps <= o.batch * o.seq && width <= o.hidden;
     for (batch, steps, inputs, hidden) in shapes {
@@ -112,9 +121,46 @@ pub(crate) fn run(o: &Options) -> Value {
                 |gru, x| gru.forward(x, &Pass::training(5, 3)),
                 &mut lines,
             );
+            // The same from the state that a first run leaves, with the states at the end beside the output.
+            let width = if bidirectional { 2 * hidden } else { hidden };
+            let beside = |y: Tensor<3>, states: Tensor<3>| {
+                Tensor::cat(vec![y, states.swap_dims(0, 1).reshape([batch, layers, width])], 1)
+            };
+            compare(
+                &format!("lstm {hidden} x {layers} carried on"),
+                shape,
+                &device,
+                |device| Lstm::new(&mut Init::new(3, device), &config),
+                |lstm, x| {
+                    let (_, state) = lstm.forward_from(x.clone(), None, &Pass::inference());
+                    let (y, state) = lstm.forward_from(x, Some(state), &Pass::training(5, 3));
+                    beside(beside(y, state.hidden), state.cell)
+                },
+                &mut lines,
+            );
+            compare(
+                &format!("gru {hidden} x {layers} carried on"),
+                shape,
+                &device,
+                |device| Gru::new(&mut Init::new(4, device), &config),
+                |gru, x| {
+                    let (_, state) = gru.forward_from(x.clone(), None, &Pass::inference());
+                    let (y, state) = gru.forward_from(x, Some(state), &Pass::training(5, 3));
+                    beside(y, state)
+                },
+                &mut lines,
+            );
         }
     }
-    for (batch, steps, width, heads) in [(2, 8, 32, 2), (5, 70, 96, 3), (128, 60, 256, 8), (3, 130, 64, 1)] {
+    for (batch, steps, width, heads) in [
+        (2, 8, 32, 2),
+        (5, 70, 96, 3),
+        (128, 60, 256, 8),
+        (3, 130, 64, 1),
+        (6, 60, 64, 8),
+        (4, 33, 120, 5),
+        (5, 7, 36, 3),
+    ] {
         if !fits(batch, steps, width) {
             continue;
         }

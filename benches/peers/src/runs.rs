@@ -1,21 +1,24 @@
 //! Whole runs of the trainer on a device, with everything it does there: train, save, resume, load and predict.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 use tapeloom::core::{BlobStore, Event, MatrixWindows, MemoryStore, Observer, StopFlag, Timestamp, WindowSource};
+use tapeloom::dist::Solo;
 use tapeloom::model::burn::module::{Module, ModuleVisitor, Param};
 use tapeloom::model::burn::tensor::{Device, Tensor};
-use tapeloom::model::{Forecaster, LstmAttentionConfig, ModelConfig, Predict, TransformerConfig};
+use tapeloom::model::{Forecaster, LstmAttentionConfig, ModelConfig, Network, Pass, Predict, TransformerConfig};
 use tapeloom::train::{
-    CheckpointConfig, ClusterConfig, EarlyStoppingConfig, Fitted, OptimizerConfig, Precision, TrainConfig, Trainer,
-    TrainerBuilder,
+    CheckpointConfig, ClusterConfig, EarlyStoppingConfig, Fitted, OptimizerConfig, Precision, Step, TrainConfig,
+    Trainer, TrainerBuilder,
 };
 
 use crate::options::Options;
 use crate::step;
 
-const MODELS: [&str; 6] = ["lstm_attention", "lstm", "gru", "transformer", "tcn", "linear"];
+/// `odd` has widths and heads that fit no vector, no cluster and no kernel of attention.
+const MODELS: [&str; 7] = ["lstm_attention", "lstm", "gru", "transformer", "tcn", "linear", "odd"];
 
 struct Run<'a> {
     windows: &'a MatrixWindows,
@@ -64,6 +67,7 @@ pub(crate) fn run(o: &Options) -> Value {
             lines.push(line(o, name, precision, &windows, &device));
         }
     }
+    lines.push(refused(&windows, &device));
     let bad: Vec<&Value> = lines.iter().filter(|line| line["good"] != true).collect();
     json!({ "runs": lines.len(), "bad": bad, "lines": lines })
 }
@@ -75,6 +79,12 @@ fn line(o: &Options, name: &str, precision: Precision, windows: &MatrixWindows, 
             num_layers: 2,
             dropout: 0.2,
             attention_heads: 2,
+        }),
+        "odd" => ModelConfig::LstmAttention(LstmAttentionConfig {
+            hidden_size: 42,
+            num_layers: 2,
+            dropout: 0.2,
+            attention_heads: 3,
         }),
         "transformer" => ModelConfig::Transformer(TransformerConfig {
             hidden_size: 64,
@@ -147,4 +157,42 @@ impl Observer for StopInSecondEpoch {
             self.0.stop();
         }
     }
+}
+
+/// A network whose every pass needs more memory than the one before, so that no recording succeeds.
+#[derive(Module, Debug)]
+struct Growing {
+    inner: Forecaster,
+}
+
+impl Network for Growing {
+    fn forward(&self, windows: Tensor<3>, pass: &Pass) -> Tensor<2> {
+        static PASSES: AtomicUsize = AtomicUsize::new(1);
+        let size = PASSES.fetch_add(1, Ordering::Relaxed) * 12_345_678;
+        let zero = Tensor::<1>::zeros([size], &windows.device()).sum();
+        self.inner.forward(windows, pass) + zero.unsqueeze()
+    }
+
+    fn is_recordable(&self) -> bool {
+        true
+    }
+}
+
+/// Does a run go on unharmed where the device does not record?
+fn refused(windows: &MatrixWindows, device: &Device) -> Value {
+    let losses = |graphs: bool| {
+        let cluster = ClusterConfig { cuda_graphs: graphs, ..ClusterConfig::default() };
+        let model = ModelConfig::named("linear").expect("a model");
+        let config = TrainConfig { model, cluster, batch_size: 16, ..TrainConfig::default() };
+        let spec = config.spec(windows.spec());
+        let inner = Forecaster::new(&spec, 1, device).expect("a valid spec");
+        let mut step = Step::new(Growing { inner }, spec, &config, device, Arc::new(Solo::new()));
+        let ids: Vec<usize> = (0..16).collect();
+        let losses: Vec<f64> =
+            (0..16).map(|done| step.run(windows, &ids, 1e-2, done).expect("a finite step").loss).collect();
+        (losses, step.is_recorded())
+    };
+    let (with, recorded) = losses(true);
+    let (without, _) = losses(false);
+    json!({ "model": "growing", "recorded": recorded, "good": with == without && !recorded })
 }

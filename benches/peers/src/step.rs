@@ -19,10 +19,13 @@ pub(crate) fn windows(o: &Options, count: usize) -> MatrixWindows {
     let times: Vec<Timestamp> = (0..rows as i64).map(Timestamp::from_micros).collect();
     let mut error = vec![0.0; rows];
     Philox::new(3).uniform(0, 0, &mut error);
-    let signal = noise.iter().step_by(o.features);
+    // The mean of the first feature over the window, in units of its own deviation.
+    let first: Vec<f32> = noise.iter().step_by(o.features).copied().collect();
+    let signal = |row: usize| first[(row + 1).saturating_sub(o.seq)..=row].iter().sum::<f32>() / (o.seq as f32).sqrt();
+    let target = |(row, e): (usize, f32)| signal(row) + o.noise as f32 * (e - 0.5) * 3.46;
     let segment = Segment {
         symbol: 0,
-        targets: signal.zip(error).map(|(x, e)| x + o.noise as f32 * (e - 0.5) * 3.46).collect(),
+        targets: error.into_iter().enumerate().map(target).collect(),
         features: noise,
         target_ends: times.clone(),
         times,
@@ -100,7 +103,7 @@ pub(crate) fn time(o: &Options) -> Value {
         "batch": o.batch, "seq": o.seq, "features": o.features, "hidden": o.hidden, "layers": o.layers,
         "heads": o.heads, "ms_step": ms, "ms_steps": times, "samples_per_s": o.batch as f64 / ms * 1e3,
         "first_step_s": first_s, "first_loss": first_loss, "last_loss": last_loss,
-        "graphs": o.graphs, "mean_loss": mean(&losses), "mean_of_last_fifth": mean(&losses[losses.len() * 4 / 5..]),
+        "recorded": step.is_recorded(), "mean_loss": mean(&losses), "mean_of_last_fifth": mean(&losses[losses.len() * 4 / 5..]),
         "reserved_mib": device.memory_pool_usage().map(|usage| usage.bytes_reserved as f64 / 1048576.0),
     })
 }

@@ -56,7 +56,6 @@ impl Pass {
     pub fn dropout<const D: usize>(&self, x: Tensor<D>, p: f64) -> Tensor<D> {
         match self.draw(p, x.dims()[1..].iter().product()) {
             None => x,
-            Some(draw) if ops::covers_draw(&x.device(), x.dtype(), &draw) => ops::dropout(x, draw),
             Some(draw) => draw.apply(x),
         }
     }
@@ -66,7 +65,7 @@ impl Pass {
     pub fn dropout_add<const D: usize>(&self, x: Tensor<D>, residual: Tensor<D>, p: f64) -> Tensor<D> {
         match self.draw(p, x.dims()[1..].iter().product()) {
             None => residual + x,
-            Some(draw) if ops::covers_draw(&x.device(), x.dtype(), &draw) => ops::dropout_add(x, residual, draw),
+            Some(draw) if ops::covers(&x.device(), x.dtype()) => ops::dropout_add(x, residual, draw),
             Some(draw) => residual + draw.apply(x),
         }
     }
@@ -86,8 +85,11 @@ pub(crate) const fn site_key(key: u64, site: u64) -> u64 {
 }
 
 impl Draw {
-    /// Dropout by Burn's own operations, with a mask made on the host.
-    pub(crate) fn apply<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+    /// Zeroes and scales; without a kernel for the device the mask is made on the host.
+    pub(crate) fn apply<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
+        if ops::covers(&x.device(), x.dtype()) {
+            return ops::dropout(x, self);
+        }
         let (shape, dtype) = (x.dims(), x.dtype());
         let mask = Tensor::<D>::from_data(TensorData::new(self.mask(shape[0]), shape), &x.device());
         x * mask.cast(dtype)

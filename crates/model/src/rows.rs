@@ -6,8 +6,12 @@ use crate::Dials;
 /// Rows of features and targets that lie on a device, which cuts batches of windows out of them.
 #[derive(Clone, Debug)]
 pub struct Rows {
-    features: Tensor<2>,
-    targets: Tensor<2>,
+    // As one axis: of two, a device may pad the rows.
+    features: Tensor<1>,
+    targets: Tensor<1>,
+    /// Columns of each.
+    widths: [usize; 2],
+    rows: usize,
     steps: usize,
 }
 
@@ -25,11 +29,12 @@ impl Rows {
     /// Uploads row-major `features` `[rows, columns]` and `targets` `[rows, outputs]`; windows have `steps` rows.
     #[must_use]
     pub fn new(features: Vec<f32>, targets: Vec<f32>, rows: usize, steps: usize, device: &Device) -> Self {
+        let widths = [features.len(), targets.len()].map(|numbers| numbers / rows.max(1));
         let upload = |values: Vec<f32>| {
-            let shape = [rows, values.len() / rows.max(1)];
+            let shape = [values.len()];
             Tensor::from_data(TensorData::new(values, shape), device)
         };
-        Self { features: upload(features), targets: upload(targets), steps }
+        Self { features: upload(features), targets: upload(targets), widths, rows, steps }
     }
 
     /// Windows `[samples, steps, columns]` in `dtype`, and the targets `[samples, outputs]` of their last rows. Sample `i`
@@ -41,15 +46,17 @@ impl Rows {
             return self.cut(&crate::cuda::FirstRows::Given(first_rows), first_rows.len(), dtype);
         }
         let device = self.features.device();
-        let [samples, columns] = [first_rows.len(), self.features.dims()[1]];
+        let (samples, [columns, outputs]) = (first_rows.len(), self.widths);
         let rows = |offsets: std::ops::Range<usize>| {
             let rows: Vec<i64> =
                 first_rows.iter().flat_map(|first| offsets.clone().map(move |row| (first + row) as i64)).collect();
             let count = rows.len();
             Tensor::<1, Int>::from_data(TensorData::new(rows, [count]), &device)
         };
-        let windows = self.features.clone().select(0, rows(0..self.steps)).reshape([samples, self.steps, columns]);
-        (windows.cast(dtype), self.targets.clone().select(0, rows(self.steps - 1..self.steps)))
+        let features = self.features.clone().reshape([self.rows, columns]);
+        let targets = self.targets.clone().reshape([self.rows, outputs]);
+        let windows = features.select(0, rows(0..self.steps)).reshape([samples, self.steps, columns]);
+        (windows.cast(dtype), targets.select(0, rows(self.steps - 1..self.steps)))
     }
 
     /// As [`Rows::batch`], of the samples `range` among those that `dials` are turned to when it runs.
@@ -67,11 +74,11 @@ impl Rows {
     #[cfg(feature = "cuda")]
     fn cut(&self, first_rows: &crate::cuda::FirstRows<'_>, samples: usize, dtype: DType) -> (Tensor<3>, Tensor<2>) {
         use burn::backend::Cube;
-        let cube = |x: &Tensor<2>| {
+        let cube = |x: &Tensor<1>| {
             x.clone().try_into_primitive::<Cube>().expect("rows are on the device that was just seen to be CUDA")
         };
-        let [windows, targets] =
-            crate::cuda::gather([cube(&self.features), cube(&self.targets)], first_rows, samples, self.steps, dtype);
+        let rows = [cube(&self.features), cube(&self.targets)];
+        let [windows, targets] = crate::cuda::gather(rows, self.widths, first_rows, samples, self.steps, dtype);
         (Tensor::from_primitive::<Cube>(windows), Tensor::from_primitive::<Cube>(targets))
     }
 }

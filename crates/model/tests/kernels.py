@@ -24,7 +24,7 @@ def variants():
         for width in WIDTHS:
             for name in ("lstm_forward", "lstm_backward", "gru_forward", "gru_backward"):
                 yield name, act | {"H": width}
-        for depth in (16, 32, 64):
+        for depth in (8, 16, 24, 32, 40, 48, 56, 64):
             for name in ("attention_forward", "attention_backward"):
                 yield name, act | {"D": depth}
                 yield name, act | {"D": depth, "DIALS": 1}
@@ -36,14 +36,20 @@ def variants():
                 weight = tiles | {"TRANS_A": 1, "SPLIT": 1, "C_BF16": 0}
                 yield "gemm", weight | {"B_BF16": half, "COLSUM": 1}
                 yield "gemm", weight | {"B_BF16": half, "SHIFT_T": 1}
+                if tile_m == tile_n == 64:
+                    yield "gemm", tiles | {"SPLIT": 1, "C_BF16": 0}
+                    yield "gemm", tiles | {"SPLIT": 1, "C_BF16": 0, "TRANS_B": 1}
                 yield "gemm_fast", weight | {"SHIFT_T": 1} if half else tiles | {"TRANS_B": 1}
         for width in (33, 256):
             yield "norm", act | {"H": width}
         yield "dropout", act
         yield "dropout", act | {"RESIDUAL": 1}
         yield "dropout", act | {"DIALS": 1}
+        yield "dropout", act | {"RAGGED": 1, "RESIDUAL": 1}
         yield "gather", act
         yield "mean_time", act
+        yield "lstm_step", act
+        yield "gru_step", act
         yield "activation", act | {"KIND": 2}
     yield "gemm_reduce", {}
     for kind in (0, 1, 2):

@@ -5,23 +5,29 @@ use crate::{Result, gradients};
 
 /// Runs of a batch size before it is recorded: kernels are compiled and tuned by then.
 const RUNS: u32 = 2;
+/// Times that a device may refuse.
+const ATTEMPTS: u32 = 3;
 
 /// Decides when the step of a batch size has been seen often enough to be recorded, and keeps the recording.
 #[derive(Debug)]
 pub(crate) enum Recorder {
     Off,
-    /// Counts runs of the largest batch so far, and the places where a pass draws.
-    Counting {
-        samples: usize,
-        runs: u32,
-        sites: usize,
-    },
+    Counting(Count),
     Done(Recorded),
 }
 
+/// Runs of the largest batch so far, the places where a pass draws, and recordings that failed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Count {
+    samples: usize,
+    runs: u32,
+    sites: usize,
+    refusals: u32,
+}
+
 impl Recorder {
-    pub(crate) const fn new(on: bool) -> Self {
-        if on { Self::Counting { samples: 0, runs: 0, sites: 0 } } else { Self::Off }
+    pub(crate) fn new(on: bool) -> Self {
+        if on { Self::Counting(Count::default()) } else { Self::Off }
     }
 
     /// The recording of a step on so many samples, when this thread has one.
@@ -35,19 +41,19 @@ impl Recorder {
     }
 
     /// A run that was not replayed.
-    pub(crate) fn saw(&mut self, of_samples: usize, at_sites: usize) {
-        if let Self::Counting { samples, runs, sites } = self
-            && of_samples >= *samples
+    pub(crate) fn saw(&mut self, samples: usize, sites: usize) {
+        if let Self::Counting(count) = self
+            && samples >= count.samples
         {
-            *runs = if of_samples > *samples { 1 } else { *runs + 1 };
-            (*samples, *sites) = (of_samples, at_sites);
+            let runs = if samples > count.samples { 1 } else { count.runs + 1 };
+            *count = Count { samples, runs, sites, ..*count };
         }
     }
 
     /// The number of sites, when a step on so many samples should be recorded now.
-    pub(crate) fn due(&self, of_samples: usize) -> Option<usize> {
+    pub(crate) fn due(&self, samples: usize) -> Option<usize> {
         match self {
-            Self::Counting { samples, runs, sites } if *samples == of_samples && *runs >= RUNS => Some(*sites),
+            Self::Counting(count) if count.samples == samples && count.runs >= RUNS => Some(count.sites),
             _ => None,
         }
     }
@@ -56,9 +62,18 @@ impl Recorder {
         *self = Self::Done(recorded);
     }
 
-    /// The device does not record; nothing is tried again.
-    pub(crate) fn refuse(&mut self) {
-        *self = Self::Off;
+    /// The device did not record; says whether it will be asked again.
+    pub(crate) fn refuse(&mut self) -> bool {
+        match self {
+            Self::Counting(count) if count.refusals + 1 < ATTEMPTS => {
+                *count = Count { runs: 0, refusals: count.refusals + 1, ..*count };
+                true
+            }
+            _ => {
+                *self = Self::Off;
+                false
+            }
+        }
     }
 
     /// Begins anew, since what was recorded is no longer what is trained.

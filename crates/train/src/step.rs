@@ -156,8 +156,8 @@ impl<N: Network> Step<N> {
             }
             Ok((Err(error), _)) => Err(error),
             Err(error) => {
-                tracing::warn!(%error, source = error.source(), "steps are not recorded and run launch by launch");
-                self.recorder.refuse();
+                let again = self.recorder.refuse();
+                tracing::warn!(%error, source = error.source(), again, "a step was not recorded; steps run launch by launch");
                 // What the recording would have written can't be read any more.
                 (self.network, self.optimizer) = before;
                 gradients::read(self.update(&Feed::Resident { rows: &rows, first_rows }, samples, key, rule)?)
@@ -215,6 +215,12 @@ impl<N: Network> Step<N> {
     #[must_use]
     pub const fn network(&self) -> &N {
         &self.network
+    }
+
+    /// Whether a recording stands for whole steps by now.
+    #[must_use]
+    pub const fn is_recorded(&self) -> bool {
+        matches!(self.recorder, Recorder::Done(_))
     }
 
     /// What the network is trained for.

@@ -3,7 +3,7 @@
 use burn::tensor::{Bytes, DType};
 use burn_cubecl::tensor::CubeTensor;
 
-use super::launch::{Launch, Source, dims, empty, plain, source};
+use super::launch::{Launch, Source, empty, plain, source};
 use crate::Dials;
 
 const GATHER: Source = source!("gather");
@@ -36,13 +36,13 @@ impl FirstRows<'_> {
 /// Windows `[samples, steps, columns]` in `dtype`, and the targets of their last rows.
 pub(crate) fn gather(
     rows: [CubeTensor; 2],
+    [columns, outputs]: [usize; 2],
     first_rows: &FirstRows<'_>,
     samples: usize,
     steps: usize,
     dtype: DType,
 ) -> [CubeTensor; 2] {
     let [features, targets] = rows.map(plain);
-    let ([_, columns], [_, outputs]) = (dims(&features), dims(&targets));
     let (words, place) = first_rows.words(&features);
     let windows = empty(&features, [samples, steps, columns], dtype);
     let outcomes = empty(&features, [samples, outputs], DType::F32);

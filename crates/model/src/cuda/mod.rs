@@ -9,6 +9,7 @@ mod loss;
 mod pointwise;
 mod product;
 mod recurrent;
+mod steps;
 mod update;
 
 use burn::backend::CubeDevice;

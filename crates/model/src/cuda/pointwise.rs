@@ -106,9 +106,11 @@ impl Operation<Cube, 1> for MeanTime {
 fn drop(draw: &Draw, x: &CubeTensor, residual: Option<&CubeTensor>) -> CubeTensor {
     let y = empty(x, x.meta.shape().clone(), x.dtype);
     let count = x.meta.shape().num_elements();
+    let groups = count / draw.width.max(1) * draw.width.div_ceil(4);
     Launch::new(DROPOUT, THREADS)
         .flag("ACT_BF16", is_bf16(x))
         .flag("RESIDUAL", residual.is_some())
+        .flag("RAGGED", !draw.has_whole_blocks())
         .reads([x])
         .writes([&y])
         .reads(residual)
@@ -116,7 +118,8 @@ fn drop(draw: &Draw, x: &CubeTensor, residual: Option<&CubeTensor>) -> CubeTenso
         .number(count)
         .numbers([draw.seed(), draw.first_group()])
         .number(draw.p)
-        .run(&x.client, [count.div_ceil(4 * THREADS), 1, 1]);
+        .number(draw.width)
+        .run(&x.client, [groups.div_ceil(THREADS), 1, 1]);
     y
 }
 
@@ -126,7 +129,7 @@ impl Draw {
         self.dial.as_ref().map_or(self.key, |dial| dial.place as u64)
     }
 
-    /// The first block of four words of the batch; samples have whole blocks here.
+    /// The first block of four words of the batch.
     pub(super) const fn first_group(&self) -> u64 {
         self.first_sample * (self.width as u64).div_ceil(4)
     }

@@ -15,6 +15,8 @@ const THREADS: usize = 256;
 /// Blocks that fill the largest cards; products with fewer tiles are cut along their inner dimension.
 const FULL: usize = 132;
 
+const STEP_TILE: usize = 64;
+
 /// Sizes of a product `[m, k] [k, n]`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sizes {
@@ -31,6 +33,16 @@ pub(super) struct Shift<'a> {
     /// Whether there is an h0; zeros otherwise.
     pub(super) has_h0: bool,
     pub(super) reverse: bool,
+}
+
+/// Rows inside a tensor.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct View<'a> {
+    pub(super) tensor: &'a CubeTensor,
+    /// Where the first row begins.
+    pub(super) offset: usize,
+    /// From one row to the next.
+    pub(super) pitch: usize,
 }
 
 impl Sizes {
@@ -57,6 +69,12 @@ impl Sizes {
     fn grid(&self, splits: usize) -> [usize; 3] {
         let (tile_m, tile_n) = self.tiles();
         [self.n.div_ceil(tile_n), self.m.div_ceil(tile_m), splits]
+    }
+
+    /// As [`Sizes::splits`], for the small products of a recurrence's steps, in small tiles.
+    pub(super) fn step_splits(&self) -> usize {
+        let blocks = self.m.div_ceil(STEP_TILE) * self.n.div_ceil(STEP_TILE);
+        (FULL / blocks).clamp(1, 8).min(self.k.div_ceil(128))
     }
 
     /// Pieces of the inner dimension: enough to fill the card, twice where products are slower; at least 128 terms each,
@@ -139,6 +157,19 @@ pub(super) fn backward_weight(
         .numbers([m * n, count, splits, 0])
         .run(&dy.client, [(m * n + count).div_ceil(THREADS), 1, 1]);
     (out, second.map(|(_, out)| out))
+}
+
+/// `a b`, or `a b^T` when `transposed`, in parts that the reader of `work` adds up; says how many. `a` is in the type of the
+/// product, `b` are weights.
+pub(super) fn multiply(a: View<'_>, b: View<'_>, transposed: bool, sizes: Sizes, work: &CubeTensor) -> usize {
+    let splits = sizes.step_splits();
+    let launch = Launch::new(GEMM, THREADS).flag("ACT_BF16", is_bf16(a.tensor)).flag("TRANS_B", transposed);
+    let launch = launch.define("TILE_M", STEP_TILE).define("TILE_N", STEP_TILE).define("SPLIT", 1).define("C_BF16", 0);
+    let launch = launch.reads([a.tensor, b.tensor]).writes([work]);
+    let launch = launch.numbers([sizes.m, sizes.n, sizes.k, a.pitch, b.pitch, sizes.n, a.offset, b.offset, 0, splits]);
+    let grid = [sizes.n.div_ceil(STEP_TILE), sizes.m.div_ceil(STEP_TILE), splits];
+    launch.numbers([0_usize; 3]).run(&work.client, grid);
+    splits
 }
 
 /// Rows of a tensor whose last axis is `width`.

@@ -93,7 +93,7 @@ impl GruLayer {
         let device = x.device();
         let (input_weight, hidden_weight) = (self.input_weight.val(), self.hidden_weight.val());
         let (bias, new_bias) = (self.bias.val(), self.new_bias.val());
-        if ops::covers_state(&device, x.dtype(), hidden) {
+        if ops::covers(&device, x.dtype()) {
             let call = ops::Gru { reverse, has_state: before.is_some() };
             return ops::gru(call, x, (input_weight, hidden_weight, bias, new_bias), before);
         }

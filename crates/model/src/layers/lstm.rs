@@ -116,8 +116,7 @@ impl LstmLayer {
         with_last: bool,
     ) -> (Tensor<3>, Option<[Tensor<2>; 2]>) {
         let [_, steps, _] = x.dims();
-        let [hidden, _] = self.hidden_weight.dims();
-        if !ops::covers_state(&x.device(), x.dtype(), hidden) {
+        if !ops::covers(&x.device(), x.dtype()) {
             return self.composed(x, before, reverse);
         }
         let weights = (self.input_weight.val(), self.hidden_weight.val(), self.bias.val());

@@ -37,33 +37,19 @@ pub fn supports_bf16(device: &Device) -> bool {
     covers(device, DType::BF16)
 }
 
-/// As [`covers`], where the kernels of CUDA have a condition of their own.
-fn covers_if(device: &Device, dtype: DType, on_cuda: bool) -> bool {
+/// Whether attention with heads of this depth runs on them; on CUDA a block's registers and shared memory set bounds.
+pub(crate) fn covers_attention(device: &Device, dtype: DType, depth: usize, draw: Option<&Draw>) -> bool {
     match provider(device, dtype) {
         #[cfg(feature = "flex")]
         Provider::Cpu => true,
-        provider => on_cuda && provider != Provider::None,
+        // The mask of a batch is one run of the stream there.
+        provider => {
+            provider != Provider::None
+                && depth <= 64
+                && depth.is_multiple_of(8)
+                && draw.is_none_or(Draw::has_whole_blocks)
+        }
     }
-}
-
-/// Whether recurrent layers with states of this width run on them: on CUDA a cluster holds the weights in registers.
-pub(crate) fn covers_state(device: &Device, dtype: DType, hidden: usize) -> bool {
-    covers_if(device, dtype, hidden <= 256 && hidden.is_multiple_of(32))
-}
-
-/// Whether attention with heads of this depth runs on them.
-pub(crate) fn covers_attention(device: &Device, dtype: DType, depth: usize, draw: Option<&Draw>) -> bool {
-    covers_if(device, dtype, matches!(depth, 16 | 32 | 64) && draw.is_none_or(whole_blocks))
-}
-
-/// Whether these draws run on them.
-pub(crate) fn covers_draw(device: &Device, dtype: DType, draw: &Draw) -> bool {
-    covers_if(device, dtype, whole_blocks(draw))
-}
-
-/// Whether samples have whole blocks of words, so that a batch's draws are one run of the stream.
-const fn whole_blocks(draw: &Draw) -> bool {
-    draw.width.is_multiple_of(4)
 }
 
 pub(crate) fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<D> {
@@ -78,7 +64,8 @@ pub(crate) fn lstm(
     state: Option<[Tensor<2>; 2]>,
 ) -> Tensor<3> {
     let call = Lstm { has_state: state.is_some(), ..call };
-    let [h0, c0] = state.unwrap_or_else(|| [hidden.clone(), hidden.clone()]);
+    // States are numbers of f32 in every mode, as the weights are.
+    let [h0, c0] = state.map_or_else(|| [0, 1].map(|_| hidden.clone()), |state| state.map(|x| x.cast(DType::F32)));
     Tensor::from_dispatch(Dispatch::lstm(
         call,
         x.into_dispatch(),
@@ -98,7 +85,7 @@ pub(crate) fn gru(
     state: Option<Tensor<2>>,
 ) -> Tensor<3> {
     let call = Gru { has_state: state.is_some(), ..call };
-    let h0 = state.unwrap_or_else(|| hidden.clone());
+    let h0 = state.map_or_else(|| hidden.clone(), |state| state.cast(DType::F32));
     Tensor::from_dispatch(Dispatch::gru(
         call,
         x.into_dispatch(),

@@ -20,8 +20,7 @@ use crate::dials::Dials;
 pub use call::supports_bf16;
 pub(crate) use call::{Provider, provider};
 pub(crate) use call::{
-    attention, covers, covers_attention, covers_draw, covers_state, dropout, dropout_add, gelu, gru, layer_norm,
-    linear, loss, lstm, mean_time,
+    attention, covers, covers_attention, dropout, dropout_add, gelu, gru, layer_norm, linear, loss, lstm, mean_time,
 };
 
 /// A function of `N` tensors with a gradient.
@@ -134,6 +133,11 @@ impl Draw {
     /// Words below are dropped.
     pub(crate) fn threshold(&self) -> u32 {
         (self.p * 4_294_967_296.0) as u32
+    }
+
+    /// Whether samples have whole blocks of four words, so that a batch's draws are one run of the stream.
+    pub(crate) const fn has_whole_blocks(&self) -> bool {
+        self.width.is_multiple_of(4)
     }
 
     /// What the others are multiplied by.

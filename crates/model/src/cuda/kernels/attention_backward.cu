@@ -8,7 +8,7 @@
 // gradients are operands of the products for dv and dk straight from the registers. Only dq, which sums over keys
 // and so over warps, takes the gradients through shared memory (in the place of v and dy, which are done with by then).
 //
-// Macros: D (16, 32 or 64), ACT_BF16. TILE is 64 rows, 32 for D = 64. Grid: (ceil(T / TILE), heads, B), block 2 * TILE.
+// Macros: D (a multiple of 8 up to 64), ACT_BF16. TILE is 64 rows, 32 for D = 64. Grid: (ceil(T / TILE), heads, B), block 2 * TILE.
 
 #define TILE (D <= 32 ? 64 : 32)
 #define THREADS (2 * TILE)

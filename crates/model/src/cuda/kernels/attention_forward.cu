@@ -5,7 +5,7 @@
 // The probabilities of a warp stay in its registers between the two products: a product's result gives a thread the
 // columns 2 t and 2 t + 1 where the next one's operand wants t and t + 4, so the values' rows are taken in that order instead.
 //
-// Macros: D (16, 32 or 64), ACT_BF16. Grid: (ceil(T / 64), heads, B), block 128.
+// Macros: D (a multiple of 8 up to 64), ACT_BF16. Grid: (ceil(T / 64), heads, B), block 128.
 // Element index of the mask: ((b * heads + h) * T + i) * T + j.
 
 #define TILE 64

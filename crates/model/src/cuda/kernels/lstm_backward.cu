@@ -59,13 +59,13 @@ struct Info {
     i64 batch, steps;
     i64 has_state;   // c0 is given; zeros otherwise
     i64 reverse;     // the forward pass walked time backwards
-    i64 has_last;    // dh_last and dc_last are given; zeros otherwise
+    i64 has_last;    // dc_last is given, zeros otherwise; the last state's own gradient is part of dy
     i64 want_state;  // write dh0 and dc0
 };
 
 extern "C" __global__ void __cluster_dims__(CLUSTER, 1, 1) __launch_bounds__(THREADS, 1)
     lstm_backward(const ACT* gates, const ACT* cells, const float* w_hh, const float* c0, const ACT* dy,
-                  const float* dh_last, const float* dc_last, ACT* dgates, float* dh0, float* dc0,
+                  const float* dc_last, ACT* dgates, float* dh0, float* dc0,
                   const __grid_constant__ Info info) {
     __shared__ __align__(16) unsigned char slopes[2][ROWS * STRIDE];
     __shared__ __align__(16) Partial incoming[2][SOURCES][UNITS / 16][32];
@@ -142,7 +142,7 @@ extern "C" __global__ void __cluster_dims__(CLUSTER, 1, 1) __launch_bounds__(THR
     // Cells of this thread: one unit, rows 2 tg and 2 tg + 1.
     const bool owner = warp < OCTETS;
     const int local = (owner ? warp : 0) * 8 + g, unit = rank * UNITS + local;
-    float dc[2], dh_start[2], cell[2];
+    float dc[2], cell[2];
     ACT before_ahead[2];  // the cell before the coming step's
     bool live[2];
     i64 at[2];
@@ -152,7 +152,6 @@ extern "C" __global__ void __cluster_dims__(CLUSTER, 1, 1) __launch_bounds__(THR
         live[i] = owner && row < batch;
         at[i] = (i64)row * steps * H + unit;
         dc[i] = live[i] && info.has_last ? dc_last[(i64)row * H + unit] : 0.0f;
-        dh_start[i] = live[i] && info.has_last ? dh_last[(i64)row * H + unit] : 0.0f;
         cell[i] = live[i] ? to_f32(cells[at[i] + (i64)time_of(0) * H]) : 0.0f;
         before_ahead[i] = live[i] && steps > 1 ? cells[at[i] + (i64)time_of(1) * H] : cast<ACT>(0.0f);
     }
@@ -226,12 +225,7 @@ extern "C" __global__ void __cluster_dims__(CLUSTER, 1, 1) __launch_bounds__(THR
             to_slope[i][1] = before[i] * q[i][1] * (1.0f - q[i][1]);
             to_slope[i][2] = q[i][0] * (1.0f - q[i][2] * q[i][2]);
         }
-        if (s > 0) {
-            received(s, dh);
-        } else {
-#pragma unroll
-            for (int i = 0; i < 2; i++) dh[i] += dh_start[i];
-        }
+        if (s > 0) received(s, dh);
         if (owner) {
 #pragma unroll
             for (int i = 0; i < 2; i++) {
