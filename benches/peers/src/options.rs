@@ -21,6 +21,8 @@ pub(crate) struct Options {
     pub(crate) batches: usize,
     /// Standard deviation of what in the targets nothing can forecast.
     pub(crate) noise: f64,
+    /// Learning rate.
+    pub(crate) rate: f64,
     /// Whether steps are recorded on CUDA.
     pub(crate) graphs: bool,
 }
@@ -46,6 +48,7 @@ impl Options {
             threads: 0,
             batches: 8,
             noise: 0.1,
+            rate: 1e-3,
             graphs: true,
         };
         while let Some(name) = words.next() {
@@ -71,6 +74,7 @@ impl Options {
                 "--threads" => o.threads = count()?,
                 "--batches" => o.batches = count()?,
                 "--noise" => o.noise = number()?,
+                "--rate" => o.rate = number()?,
                 "--graphs" => o.graphs = count()? > 0,
                 other => return Err(format!("{other} is no option; see torch_step.py --help")),
             }

@@ -78,7 +78,7 @@ pub(crate) fn time(o: &Options) -> Value {
         let first = done as usize % o.batches * o.batch;
         let ids: Vec<usize> = (first..first + o.batch).collect();
         done += 1;
-        step.run(&windows, &ids, 1e-3, done).expect("a finite step").loss
+        step.run(&windows, &ids, o.rate, done).expect("a finite step").loss
     };
     let first_loss = run();
     let first_s = start.elapsed().as_secs_f64();

@@ -96,3 +96,47 @@ impl Feed<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tapeloom_core::{Segment, Timestamp, WindowSpec};
+
+    use super::*;
+    use crate::TrainConfig;
+
+    fn segment(symbol: u32, rows: i64) -> Segment {
+        let times: Vec<Timestamp> = (0..rows).map(Timestamp::from_micros).collect();
+        let number = |x: i64| (1000 * i64::from(symbol) + x) as f32;
+        Segment {
+            symbol,
+            features: (0..rows * 3).map(number).collect(),
+            targets: (0..rows * 2).map(|x| -number(x)).collect(),
+            target_ends: times.clone(),
+            times,
+        }
+    }
+
+    #[test]
+    fn device_and_host_cut_the_same_batches() -> Result<()> {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let spec =
+            WindowSpec { steps: 4, features: names(&["a", "b", "c"]), targets: names(&["y", "z"]), scaler: None };
+        let source = MatrixWindows::all(spec, names(&["S", "T"]), [segment(0, 9), segment(1, 6)].into())?;
+        let spec = ForecasterSpec { target_scale: vec![2.0, 5.0], ..TrainConfig::default().spec(source.spec()) };
+        // The last window of the first symbol, the first and last of the second.
+        let (ids, device) = ([5, 6, 8, 0, 3], Device::flex());
+        let resident = Resident::new(&source, &spec, &device).expect("a small matrix");
+        let first_rows = resident.first_rows(&source, &ids);
+        let autodiff = device.autodiff();
+        let feeds = [
+            Feed::Host { source: &source, ids: &ids },
+            Feed::Resident { rows: &resident.rows, first_rows: &first_rows },
+        ];
+        let [host, resident] = feeds.map(|feed| feed.batch(1..5, &spec, DType::F32, &autodiff));
+        let (host, resident) = (host?, resident?);
+        assert_eq!(host.windows.dims(), [4, 4, 3]);
+        assert_eq!(host.windows.into_data(), resident.windows.into_data());
+        assert_eq!(host.targets.into_data(), resident.targets.into_data());
+        Ok(())
+    }
+}

@@ -13,7 +13,7 @@ const ATTEMPTS: u32 = 3;
 pub(crate) enum Recorder {
     Off,
     Counting(Count),
-    Done(Recorded),
+    Done(Box<Recorded>),
 }
 
 /// Runs of the largest batch so far, the places where a pass draws, and recordings that failed.
@@ -34,7 +34,7 @@ impl Recorder {
     pub(crate) fn recorded(&self, samples: usize) -> Option<&Recorded> {
         match self {
             Self::Done(recorded) if recorded.samples == samples => {
-                Some(recorded).filter(|recorded| recorded.recording.is_of_this_thread())
+                Some(&**recorded).filter(|recorded| recorded.recording.is_of_this_thread())
             }
             _ => None,
         }
@@ -59,7 +59,7 @@ impl Recorder {
     }
 
     pub(crate) fn keep(&mut self, recorded: Recorded) {
-        *self = Self::Done(recorded);
+        *self = Self::Done(Box::new(recorded));
     }
 
     /// The device did not record; says whether it will be asked again.
