@@ -45,43 +45,28 @@
 //! how ranks talk (`tapeloom-dist`).
 #![forbid(unsafe_code)]
 
-mod backtest;
-pub mod baseline;
-mod batch;
+mod batches;
 mod checkpoint;
 mod config;
-mod config_check;
 mod error;
 mod evaluation;
 mod fit;
-mod forecasts;
-mod gradients;
-mod lr_finder;
-mod manifest;
-mod monitor;
 mod optimizer;
-mod order;
-mod schedule;
-mod scorecard;
 mod step;
 mod trainer;
-mod validation;
 
-pub use backtest::{Backtest, BacktestConfig, Period, drawdowns};
-pub use batch::{Batch, target_scale};
-pub use checkpoint::{Checkpointer, Latest};
+pub use batches::{Batch, EpochOrder, target_scale};
+pub use checkpoint::{Checkpointer, EpochSummary, Latest, Manifest, Part, Progress};
 pub use config::{
     BudgetConfig, CheckpointConfig, ClusterConfig, EarlyStoppingConfig, Mode, OptimizerConfig, Precision, Strategy,
     TrainConfig,
 };
 pub use error::{Error, Result};
-pub use evaluation::{Evaluation, deflated_sharpe, pearson, ranks};
-pub use fit::Fitted;
-pub use forecasts::{Forecast, Forecasts};
-pub use manifest::{EpochSummary, Manifest, Part, Progress};
-pub use order::EpochOrder;
-pub use schedule::{ScheduleConfig, Shape};
-pub use scorecard::{Scorecard, Verdict};
+pub use evaluation::{
+    Backtest, BacktestConfig, Evaluation, Forecast, Forecasts, Period, Scorecard, Verdict, baseline, deflated_sharpe,
+    drawdowns, pearson, ranks,
+};
+pub use fit::{Fitted, validate};
+pub use optimizer::{ScheduleConfig, Shape};
 pub use step::{Step, StepReport};
 pub use trainer::{Trainer, TrainerBuilder};
-pub use validation::validate;

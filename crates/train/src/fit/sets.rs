@@ -4,8 +4,7 @@ use tapeloom_core::Event;
 use tapeloom_model::{Network, encode_weights};
 
 use super::Fit;
-use crate::checkpoint::{Checkpointer, Latest};
-use crate::manifest::{FORMAT, Manifest};
+use crate::checkpoint::{Checkpointer, FORMAT, Latest, Manifest};
 use crate::{Error, Result};
 
 impl<N: Network> Fit<'_, N> {

@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 use tapeloom_core::{Fingerprint, RunId, Timestamp};
 use tapeloom_model::ForecasterSpec;
 
-use crate::monitor::Monitor;
+use crate::fit::Monitor;
 
 /// Version of the checkpoint set's layout; a reader refuses versions that it does not know.
 pub(crate) const FORMAT: u32 = 1;

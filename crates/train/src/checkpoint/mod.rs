@@ -1,3 +1,5 @@
+mod manifest;
+
 use std::sync::Arc;
 
 use burn::tensor::Device;
@@ -5,8 +7,10 @@ use tapeloom_core::{BlobStore, Fingerprint};
 use tapeloom_model::Predictor;
 
 use crate::config::Mode;
-use crate::manifest::{EpochSummary, FORMAT, Manifest, Part};
 use crate::{Error, Result};
+
+pub(crate) use manifest::FORMAT;
+pub use manifest::{EpochSummary, Manifest, Part, Progress};
 
 /// All sets live below this name.
 const ROOT: &str = "checkpoints/";

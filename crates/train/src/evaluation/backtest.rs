@@ -3,8 +3,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use tapeloom_core::Timestamp;
 
+use crate::evaluation::Forecasts;
 use crate::evaluation::Moments;
-use crate::forecasts::Forecasts;
 
 /// How forecasts are traded.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,8 +1,8 @@
 use serde::Serialize;
 
-use crate::backtest::BacktestConfig;
+use crate::evaluation::BacktestConfig;
 use crate::evaluation::Evaluation;
-use crate::forecasts::Forecasts;
+use crate::evaluation::Forecasts;
 
 /// A model beside the baselines that it has to beat, scored alike on the same samples.
 #[derive(Clone, Debug, Serialize)]

@@ -1,8 +1,14 @@
+mod backtest;
+pub mod baseline;
+mod forecasts;
+mod scorecard;
+
 use serde::Serialize;
 use statrs::distribution::{ContinuousCDF, Normal};
 
-use crate::backtest::{Backtest, BacktestConfig};
-use crate::forecasts::Forecasts;
+pub use backtest::{Backtest, BacktestConfig, Period, drawdowns};
+pub use forecasts::{Forecast, Forecasts};
+pub use scorecard::{Scorecard, Verdict};
 
 /// Symbols that a date needs before a correlation over them means anything.
 const CROSS_SECTION: usize = 5;

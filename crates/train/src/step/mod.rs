@@ -1,3 +1,5 @@
+pub(crate) mod gradients;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -7,10 +9,10 @@ use tapeloom_core::{WindowSource, hash_words};
 use tapeloom_dist::{Collective, ReduceOp, shard_range};
 use tapeloom_model::{ForecasterSpec, Network, Pass};
 
-use crate::batch::Batch;
+use crate::batches::Batch;
 use crate::config::{OptimizerConfig, Precision, TrainConfig};
 use crate::optimizer::Optimizer;
-use crate::{Error, Result, gradients};
+use crate::{Error, Result};
 
 /// One network with its optimizer, and the one way to move it: a step on a global batch.
 ///

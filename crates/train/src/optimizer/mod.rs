@@ -1,3 +1,5 @@
+mod schedule;
+
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::optim::GradientsParams;
 use burn::store::{ModuleRecord, RecordError};
@@ -5,6 +7,8 @@ use burn::tensor::{Bytes, Device, Int, Tensor};
 use tapeloom_model::{AdamW, Clip, Slot};
 
 use crate::config::OptimizerConfig;
+
+pub use schedule::{ScheduleConfig, Shape};
 
 /// AdamW over all parameters of a network at once. Its state lists the parameters in the network's own order.
 #[derive(Debug)]

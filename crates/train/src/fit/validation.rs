@@ -4,9 +4,10 @@ use burn::tensor::Device;
 use tapeloom_core::WindowSource;
 use tapeloom_model::{ForecasterSpec, Network, Objective, Pass};
 
-use crate::batch::Batch;
+use crate::Result;
+use crate::batches::Batch;
 use crate::evaluation::pearson;
-use crate::{Result, gradients};
+use crate::step::gradients;
 
 /// Samples that run through the network at once.
 const BATCH: usize = 512;

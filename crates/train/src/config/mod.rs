@@ -1,8 +1,10 @@
+mod check;
+
 use serde::{Deserialize, Serialize};
 use tapeloom_core::{Fingerprint, WindowSpec};
 use tapeloom_model::{ForecasterSpec, ModelConfig, Objective};
 
-use crate::schedule::ScheduleConfig;
+use crate::optimizer::ScheduleConfig;
 use crate::{Error, Result};
 
 /// Everything that decides how a run trains. One value, one home; [`TrainConfig::validate`] checks all of it.

@@ -1,7 +1,7 @@
 use tapeloom_core::WindowSource;
 use tapeloom_model::Network;
 
-use crate::order::EpochOrder;
+use crate::batches::EpochOrder;
 use crate::step::Step;
 use crate::{Error, Result};
 

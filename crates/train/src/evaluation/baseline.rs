@@ -2,7 +2,7 @@
 
 use tapeloom_core::WindowSource;
 
-use crate::forecasts::Forecasts;
+use crate::evaluation::Forecasts;
 use crate::{Error, Result};
 
 /// Always zero: no view, no trade.

@@ -1,18 +1,22 @@
+mod lr_finder;
+mod monitor;
 mod sets;
+mod validation;
 
 use std::collections::BTreeMap;
 
 use tapeloom_core::{Event, Observer, Outcome, Record, Timestamp, WindowSource};
 use tapeloom_model::{ForecasterSpec, Network};
 
-use crate::batch::target_scale;
-use crate::manifest::{EpochSummary, Progress};
-use crate::monitor::Monitor;
-use crate::order::EpochOrder;
+use crate::batches::EpochOrder;
+use crate::batches::target_scale;
+use crate::checkpoint::{EpochSummary, Progress};
 use crate::step::Step;
 use crate::trainer::Trainer;
-use crate::validation::validate;
-use crate::{Error, Result, lr_finder};
+use crate::{Error, Result};
+
+pub(crate) use monitor::Monitor;
+pub use validation::validate;
 
 /// What [`Trainer::fit`] leaves.
 #[derive(Debug)]
