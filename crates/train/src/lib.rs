@@ -31,7 +31,7 @@
 //!     max_epochs: 30,
 //!     audit_trail: false,
 //!     auto_lr_find: false,
-//!     checkpoint: CheckpointConfig { every_n_epochs: 0, save_top_k: 0, encrypt: false },
+//!     checkpoint: CheckpointConfig { every_n_epochs: 0, save_top_k: 0, encrypt: false, ..CheckpointConfig::default() },
 //!     ..TrainConfig::default()
 //! };
 //! let device = Device::flex();
@@ -56,9 +56,13 @@ mod step;
 mod trainer;
 
 pub use batches::{Batch, EpochOrder, target_scale};
-pub use checkpoint::{Checkpointer, EpochSummary, Latest, Manifest, Part, Progress};
+pub use checkpoint::{
+    Checkpointer, Comparison, EpochSummary, Inspection, Latest, Manifest, Part, PartReport, Progress, RunRow,
+    TensorReport,
+};
 pub use config::{
-    BudgetConfig, CheckpointConfig, ClusterConfig, EarlyStoppingConfig, Mode, OptimizerConfig, Precision, Strategy,
+    AverageKind, AveragingConfig, BudgetConfig, CheckpointConfig, ClusterConfig, DebugConfig, EarlyStoppingConfig,
+    LoaderConfig, Mode, OptimizerConfig, OptimizerKind, ParameterGroup, Precision, RecoveryConfig, Reduction, Strategy,
     TrainConfig,
 };
 pub use error::{Error, Result};
@@ -66,7 +70,7 @@ pub use evaluation::{
     Backtest, BacktestConfig, Evaluation, Forecast, Forecasts, Period, Scorecard, Verdict, baseline, deflated_sharpe,
     drawdowns, pearson, ranks,
 };
-pub use fit::{Fitted, validate};
+pub use fit::{Fitted, MemoryPlan, PhaseTime, Profile, RateTest, validate};
 pub use optimizer::{ScheduleConfig, Shape};
 pub use step::{Step, StepReport};
 pub use trainer::{Trainer, TrainerBuilder};

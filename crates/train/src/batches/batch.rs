@@ -19,18 +19,51 @@ impl Batch {
     /// # Errors
     /// Whatever the source refuses.
     pub fn gather(source: &dyn WindowSource, ids: &[usize], spec: &ForecasterSpec, device: &Device) -> Result<Self> {
+        Ok(Samples::gather(source, ids)?.to_device(spec, device))
+    }
+}
+
+/// Samples in the host's memory, as the source gives them.
+#[derive(Clone, Debug)]
+pub(crate) struct Samples {
+    pub(crate) ids: Vec<usize>,
+    pub(crate) inputs: Vec<f32>,
+    pub(crate) targets: Vec<f32>,
+}
+
+impl Samples {
+    pub(crate) fn gather(source: &dyn WindowSource, ids: &[usize]) -> Result<Self> {
         let window = source.spec();
         let mut inputs = vec![0.0; ids.len() * window.window_len()];
         let mut targets = vec![0.0; ids.len() * window.targets.len()];
         source.gather(ids, &mut inputs, &mut targets)?;
-        let units = spec.target_scale.iter().cycle();
-        targets.iter_mut().zip(units).for_each(|(target, unit)| *target /= unit);
-        let shape = [ids.len(), window.steps, window.features.len()];
-        Ok(Self {
-            windows: Tensor::from_data(TensorData::new(inputs, shape), device),
-            targets: Tensor::from_data(TensorData::new(targets, [ids.len(), window.targets.len()]), device),
-        })
+        Ok(Self { ids: ids.to_vec(), inputs, targets })
     }
+
+    pub(crate) fn to_device(mut self, spec: &ForecasterSpec, device: &Device) -> Batch {
+        let (window, count) = (&spec.window, self.ids.len());
+        let units = spec.target_scale.iter().cycle();
+        self.targets.iter_mut().zip(units).for_each(|(target, unit)| *target /= unit);
+        let shape = [count, window.steps, window.features.len()];
+        Batch {
+            windows: Tensor::from_data(TensorData::new(self.inputs, shape), device),
+            targets: Tensor::from_data(TensorData::new(self.targets, [count, window.targets.len()]), device),
+        }
+    }
+}
+
+/// Calls `take` with the targets of all samples, in order, `[samples, targets]` a call.
+pub(super) fn each_target(source: &dyn WindowSource, mut take: impl FnMut(&[f32])) -> Result<()> {
+    const CHUNK: usize = 1024;
+    let (width, outputs, len) = (source.spec().window_len(), source.spec().targets.len(), source.len());
+    let (mut inputs, mut targets) = (vec![0.0; CHUNK * width], vec![0.0; CHUNK * outputs]);
+    for from in (0..len).step_by(CHUNK) {
+        let ids: Vec<usize> = (from..(from + CHUNK).min(len)).collect();
+        let (inputs, targets) = (&mut inputs[..ids.len() * width], &mut targets[..ids.len() * outputs]);
+        source.gather(&ids, inputs, targets)?;
+        take(targets);
+    }
+    Ok(())
 }
 
 /// The standard deviation about zero of each target, so that a loss of 1 is what predicting zero would cost.
@@ -39,21 +72,16 @@ impl Batch {
 /// # Errors
 /// Whatever the source refuses.
 pub fn target_scale(source: &dyn WindowSource, objective: &Objective) -> Result<Vec<f32>> {
-    const CHUNK: usize = 1024;
     if matches!(objective, Objective::CrossEntropy { .. }) {
         return Ok(Vec::new());
     }
-    let (width, outputs, len) = (source.spec().window_len(), source.spec().targets.len(), source.len());
+    let outputs = source.spec().targets.len();
     let mut squares = vec![0.0_f64; outputs];
-    let (mut inputs, mut targets) = (vec![0.0; CHUNK * width], vec![0.0; CHUNK * outputs]);
-    for from in (0..len).step_by(CHUNK) {
-        let ids: Vec<usize> = (from..(from + CHUNK).min(len)).collect();
-        let (inputs, targets) = (&mut inputs[..ids.len() * width], &mut targets[..ids.len() * outputs]);
-        source.gather(&ids, inputs, targets)?;
+    each_target(source, |targets| {
         for row in targets.chunks_exact(outputs) {
             squares.iter_mut().zip(row).for_each(|(sum, y)| *sum += f64::from(*y) * f64::from(*y));
         }
-    }
-    let unit = |sum: f64| (sum / len.max(1) as f64).sqrt() as f32;
+    })?;
+    let unit = |sum: f64| (sum / source.len().max(1) as f64).sqrt() as f32;
     Ok(squares.into_iter().map(unit).map(|unit| if unit > 0.0 && unit.is_finite() { unit } else { 1.0 }).collect())
 }

@@ -1,4 +1,6 @@
 mod check;
+mod optimizer;
+mod parts;
 
 use serde::{Deserialize, Serialize};
 use tapeloom_core::{Fingerprint, WindowSpec};
@@ -7,9 +9,15 @@ use tapeloom_model::{ForecasterSpec, ModelConfig, Objective};
 use crate::optimizer::ScheduleConfig;
 use crate::{Error, Result};
 
+pub use optimizer::{OptimizerConfig, OptimizerKind, ParameterGroup};
+pub use parts::{
+    AverageKind, AveragingConfig, BudgetConfig, CheckpointConfig, ClusterConfig, DebugConfig, EarlyStoppingConfig,
+    LoaderConfig, Mode, Precision, RecoveryConfig, Reduction, Strategy,
+};
+
 /// Everything that decides how a run trains. One value, one home; [`TrainConfig::validate`] checks all of it.
 ///
-/// Reads from TOML or JSON; unknown keys are refused. What an engine to come will need is refused by name, never ignored.
+/// Reads from TOML or JSON; unknown keys are refused. What this version can't do is refused by name, never ignored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainConfig {
@@ -20,16 +28,24 @@ pub struct TrainConfig {
     /// The loss, and the meaning of the outputs. Default mean squared error.
     pub objective: Objective,
     /// Samples of one forward and backward pass on one device. Default 128.
+    ///
+    /// The global batch of an optimizer step is `batch_size * optimizer.accumulate_grad_batches * cluster.nodes *
+    /// cluster.devices`, however many ranks there are in the end.
     pub batch_size: usize,
     /// Epochs at least, whatever early stopping says. Default 20.
     pub min_epochs: u64,
     /// Epochs at most. Default 200.
     pub max_epochs: u64,
+    /// Optimizer steps at most; absent means no limit.
+    pub max_steps: Option<u64>,
+    /// Minutes of training at most, over all parts of a resumed run; absent means no limit.
+    pub max_minutes: Option<f64>,
     /// What checkpoints and early stopping look at: a validation metric by name. Default `val_loss`.
     pub monitor: String,
     /// Whether less or more of `monitor` is better. Default `min`.
     pub mode: Mode,
-    /// Validation runs per this share of an epoch, in (0, 1]; 1 is once at the end. Default 1.
+    /// How often validation runs: up to 1 a share of an epoch, above 1 a number of optimizer steps. Default 1, once at the
+    /// end; it runs at the end in any case.
     pub val_check_interval: f64,
     /// A step event goes to observers each this many optimizer steps. Default 50.
     pub log_every_n_steps: u64,
@@ -37,6 +53,9 @@ pub struct TrainConfig {
     pub auto_lr_find: bool,
     /// The run needs a ledger, and each key event goes into it. Default true.
     pub audit_trail: bool,
+    /// Weight of each class in the training loss, for `cross_entropy`; empty means all alike. The mean is over weights, as
+    /// PyTorch's is. Validation losses are not weighted.
+    pub class_weights: Vec<f32>,
     /// How weights move.
     pub optimizer: OptimizerConfig,
     /// How the learning rate moves.
@@ -49,115 +68,14 @@ pub struct TrainConfig {
     pub cluster: ClusterConfig,
     /// What the run may use.
     pub budget: BudgetConfig,
-}
-
-/// AdamW (Loshchilov and Hutter 2019) on the gradient of the global batch.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct OptimizerConfig {
-    /// Peak learning rate, before the schedule. Default 1e-3.
-    pub learning_rate: f64,
-    /// Decoupled weight decay. Default 1e-5.
-    pub weight_decay: f64,
-    /// Decay of the first and second moment. Default 0.9 and 0.999.
-    pub betas: [f64; 2],
-    /// Added to the root of the second moment. Default 1e-8.
-    pub epsilon: f64,
-    /// Largest global L2 norm of the gradient; 0 turns clipping off. Default 1.
-    pub gradient_clip_norm: f64,
-    /// Batches whose gradients make one step. Default 2.
-    pub accumulate_grad_batches: usize,
-}
-
-/// Ends the run when the monitored metric stops improving.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct EarlyStoppingConfig {
-    /// Epochs without improvement; 0 turns early stopping off. Default 15.
-    pub patience: u64,
-    /// Change of the metric that counts as improvement, in its own unit. Default 0.001: losses of regression are in units
-    /// of the training targets' variance, so this is a tenth of a percent of it.
-    pub min_delta: f64,
-}
-
-/// Checkpoint sets are written after an epoch; the newest is always kept.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct CheckpointConfig {
-    /// A set each this many epochs; 0 writes none but the best ones. Default 5.
-    pub every_n_epochs: u64,
-    /// How many of the best sets by `monitor` are kept. Default 3.
-    pub save_top_k: usize,
-    /// The store must encrypt. Default true.
-    pub encrypt: bool,
-}
-
-/// Devices of a run. World size is `nodes * devices`; this version trains on one device per process, and takes more
-/// ranks through the collective that a host passes in.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ClusterConfig {
-    /// Hosts. Default 1.
-    pub nodes: usize,
-    /// Devices of each host. Default 1.
-    pub devices: usize,
-    /// How gradients meet. Default `auto`.
-    pub strategy: Strategy,
-    /// Number format of weights and activations. Default `f32`.
-    pub precision: Precision,
-}
-
-/// Limits of a run; absent means no limit.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct BudgetConfig {
-    /// Memory of the process, in GB of 10^9 bytes.
-    pub max_memory_gb: Option<f64>,
-    /// Share of the machine's processors, in percent.
-    pub max_cpu_percent: Option<f64>,
-}
-
-/// Which way is better.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Mode {
-    /// Less is better.
-    #[default]
-    Min,
-    /// More is better.
-    Max,
-}
-
-/// How ranks share the work.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Strategy {
-    /// Picks what fits.
-    #[default]
-    Auto,
-    /// Each rank holds the whole model.
-    Ddp,
-    /// Optimizer state is sharded over ranks.
-    Zero1,
-    /// Optimizer state and gradients are sharded over ranks.
-    Zero2,
-}
-
-/// Number format.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub enum Precision {
-    /// 32-bit floats throughout.
-    #[default]
-    #[serde(rename = "f32")]
-    F32,
-    /// bfloat16 activations over f32 weights, on devices that multiply them natively.
-    #[serde(rename = "bf16-mixed")]
-    Bf16Mixed,
-    /// f16 compute over f32 weights with loss scaling.
-    #[serde(rename = "f16-mixed")]
-    F16Mixed,
+    /// Whether an average of the weights is kept beside them.
+    pub averaging: AveragingConfig,
+    /// What the run does about a loss that is no number, and about too little memory.
+    pub recovery: RecoveryConfig,
+    /// How samples reach the device.
+    pub loader: LoaderConfig,
+    /// Shorter runs and closer looks, for finding faults.
+    pub debug: DebugConfig,
 }
 
 impl Default for TrainConfig {
@@ -169,50 +87,26 @@ impl Default for TrainConfig {
             batch_size: 128,
             min_epochs: 20,
             max_epochs: 200,
+            max_steps: None,
+            max_minutes: None,
             monitor: "val_loss".into(),
             mode: Mode::Min,
             val_check_interval: 1.0,
             log_every_n_steps: 50,
             auto_lr_find: true,
             audit_trail: true,
+            class_weights: Vec::new(),
             optimizer: OptimizerConfig::default(),
             schedule: ScheduleConfig::default(),
             early_stopping: EarlyStoppingConfig::default(),
             checkpoint: CheckpointConfig::default(),
             cluster: ClusterConfig::default(),
             budget: BudgetConfig::default(),
+            averaging: AveragingConfig::default(),
+            recovery: RecoveryConfig::default(),
+            loader: LoaderConfig::default(),
+            debug: DebugConfig::default(),
         }
-    }
-}
-
-impl Default for OptimizerConfig {
-    fn default() -> Self {
-        Self {
-            learning_rate: 1e-3,
-            weight_decay: 1e-5,
-            betas: [0.9, 0.999],
-            epsilon: 1e-8,
-            gradient_clip_norm: 1.0,
-            accumulate_grad_batches: 2,
-        }
-    }
-}
-
-impl Default for EarlyStoppingConfig {
-    fn default() -> Self {
-        Self { patience: 15, min_delta: 0.001 }
-    }
-}
-
-impl Default for CheckpointConfig {
-    fn default() -> Self {
-        Self { every_n_epochs: 5, save_top_k: 3, encrypt: true }
-    }
-}
-
-impl Default for ClusterConfig {
-    fn default() -> Self {
-        Self { nodes: 1, devices: 1, strategy: Strategy::Auto, precision: Precision::F32 }
     }
 }
 
@@ -250,6 +144,24 @@ impl TrainConfig {
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
         Fingerprint::of(&serde_json::to_vec(self).unwrap_or_default())
+    }
+
+    /// What `debug.fast_dev_run` makes of a config: one epoch that leaves nothing behind.
+    pub(crate) fn shortened(self) -> Self {
+        let none = CheckpointConfig {
+            every_n_epochs: 0,
+            every_n_steps: 0,
+            every_n_minutes: 0.0,
+            save_top_k: 0,
+            encrypt: false,
+        };
+        Self { min_epochs: 1, max_epochs: 1, auto_lr_find: false, checkpoint: none, ..self }
+    }
+
+    /// Samples of one optimizer step over all ranks.
+    #[must_use]
+    pub const fn global_batch(&self) -> usize {
+        self.batch_size * self.optimizer.accumulate_grad_batches * self.cluster.nodes * self.cluster.devices
     }
 
     /// The forecaster that this config trains on such windows.

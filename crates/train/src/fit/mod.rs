@@ -1,21 +1,34 @@
+//! A run: epochs of steps, validation, checkpoint sets, and what happens when something breaks.
+
+mod epoch;
+mod limits;
 mod lr_finder;
+mod memory;
 mod monitor;
+mod profile;
+mod recovery;
 mod sets;
 mod validation;
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::thread::Scope;
 
-use tapeloom_core::{Event, Observer, Outcome, Record, Timestamp, WindowSource};
+use tapeloom_core::{Event, Fingerprint, Fingerprinter, Observer, Outcome, Record, Timestamp, WindowSource};
 use tapeloom_model::{ForecasterSpec, Network};
 
-use crate::batches::EpochOrder;
-use crate::batches::target_scale;
-use crate::checkpoint::{EpochSummary, Progress};
+use crate::batches::{Loader, sample_weights, target_scale};
+use crate::checkpoint::{EpochSummary, Progress, Writer};
 use crate::step::Step;
 use crate::trainer::Trainer;
 use crate::{Error, Result};
+use epoch::Flow;
+use limits::Stopwatch;
+use recovery::Anchor;
 
+pub use lr_finder::RateTest;
+pub use memory::MemoryPlan;
 pub(crate) use monitor::Monitor;
+pub use profile::{PhaseTime, Profile};
 pub use validation::validate;
 
 /// What [`Trainer::fit`] leaves.
@@ -23,6 +36,8 @@ pub use validation::validate;
 pub struct Fitted<N> {
     /// The network after the last step. The best one is in the checkpoint set [`Fitted::best`].
     pub network: N,
+    /// The average of its weights, where `averaging` keeps one; the network itself otherwise.
+    pub averaged: N,
     /// What the network is for, units of the targets included.
     pub spec: ForecasterSpec,
     /// The set with the best monitored metric; absent when none was kept.
@@ -33,20 +48,34 @@ pub struct Fitted<N> {
     pub history: Vec<EpochSummary>,
     /// Peak learning rate, as configured or as found.
     pub learning_rate: f64,
+    /// What the learning-rate finder saw, where it ran in this part of the run.
+    pub rate_test: Option<RateTest>,
+    /// Where the run stood at its end.
+    pub progress: Progress,
+    /// What the run was planned to hold in memory.
+    pub memory: MemoryPlan,
+    /// Time by phase, where `debug.profiler` is on.
+    pub profile: Arc<Profile>,
 }
 
 impl Trainer {
-    /// Trains `network` until the epochs are done, the monitored metric stops improving, or the stop flag goes up.
+    /// Trains `network` until the epochs are done, the monitored metric stops improving, a limit is reached, or the stop flag
+    /// goes up. In the last two cases a checkpoint set is written where the run stands, if it writes any.
     ///
     /// # Errors
     /// See [`Error`]. Whatever happens, checkpoint sets written before are whole; the error is also in the ledger.
     pub fn fit<N: Network>(&self, network: N, train: &dyn WindowSource, valid: &dyn WindowSource) -> Result<Fitted<N>> {
+        let _span = tracing::info_span!("run", run = %self.run).entered();
         let started = self.clock.now();
         let mut epochs = 0;
-        let result = self.prepare(network, train, valid).and_then(|mut fit| {
-            let result = fit.run(started);
-            epochs = fit.progress.epoch;
-            result
+        let result = self.claimed().and_then(|_claim| {
+            // Threads of the loader and of the writer end with the run.
+            std::thread::scope(|scope| {
+                let mut fit = self.prepare(scope, network, train, valid)?;
+                let result = fit.run(started);
+                epochs = fit.progress.epoch;
+                result
+            })
         });
         if let Err(error) = &result {
             // Peers must not wait for a rank that is gone.
@@ -58,8 +87,14 @@ impl Trainer {
         result
     }
 
-    fn prepare<'a, N: Network>(
+    /// Keeps other writers out of the store. One rank writes for all.
+    fn claimed(&self) -> Result<Option<tapeloom_core::Claim>> {
+        if self.is_lead() { Ok(Some(self.checkpointer.store().claim()?)) } else { Ok(None) }
+    }
+
+    fn prepare<'scope, 'a, N: Network + 'a>(
         &'a self,
+        scope: &'scope Scope<'scope, 'a>,
         network: N,
         train: &'a dyn WindowSource,
         valid: &'a dyn WindowSource,
@@ -75,15 +110,46 @@ impl Trainer {
         let mut spec = self.config.spec(train.spec());
         spec.target_scale = target_scale(train, &spec.objective)?;
         spec.validate()?;
-        let learning_rate = self.config.optimizer.learning_rate;
-        let progress =
-            Progress { epoch: 0, global_step: 0, learning_rate, monitor: Monitor::default(), history: vec![] };
-        let step = Step::new(network, spec, &self.config, &self.device, self.collective.clone());
-        let global_batch =
-            self.config.batch_size * self.config.optimizer.accumulate_grad_batches * self.collective.world_size();
-        let mut fit = Fit { trainer: self, train, valid, step, progress, global_batch };
+        let weights = sample_weights(train, self.sample_weights.as_ref(), &self.config.class_weights)?;
+        let memory = MemoryPlan::of(&self.config, train.spec(), network.num_params() as u64);
+        memory.check(&self.config.budget)?;
+        let profile = if self.config.debug.profiler { Profile::new(self.clock.clone()) } else { Profile::default() };
+        let profile = Arc::new(profile);
+        let step = Step::new(network, spec, &self.config, &self.device, self.collective.clone())
+            .sample_weights(weights)
+            .profiled(profile.clone());
+        let progress = Progress::start(self.config.optimizer.learning_rate);
+        let mut fit = Fit {
+            trainer: self,
+            train,
+            valid,
+            data: self.data(train),
+            step,
+            progress,
+            global_batch: self.config.global_batch(),
+            loader: Loader::start(scope, train, &self.config.loader),
+            writer: Writer::start(scope, &self.checkpointer),
+            anchor: None,
+            rate_test: None,
+            memory,
+            watch: memory::Watch::new(&self.config.budget)?,
+            stopwatch: Stopwatch::start(&*self.clock),
+            profile,
+        };
         fit.resume()?;
         Ok(fit)
+    }
+
+    /// Identifies what is learned from: samples, and how much each counts.
+    fn data(&self, train: &dyn WindowSource) -> Fingerprint {
+        let samples = train.fingerprint();
+        let Some(weights) = &self.sample_weights else { return samples };
+        let mut both = Fingerprinter::default();
+        both.add(samples.as_bytes());
+        weights.iter().for_each(|weight| {
+            both.add(&weight.to_le_bytes());
+        });
+        both.finish()
     }
 
     pub(crate) fn emit(&self, event: Event) {
@@ -95,7 +161,7 @@ impl Trainer {
     }
 
     fn finish(&self, outcome: Outcome, epochs: u64, started: Timestamp) {
-        let seconds = self.clock.now().seconds_since(started);
+        let seconds = self.clock.now().seconds_since(started).max(0.0);
         self.emit(Event::RunFinished { outcome, epochs, seconds });
         self.observers.flush();
     }
@@ -111,28 +177,37 @@ struct Fit<'a, N> {
     trainer: &'a Trainer,
     train: &'a dyn WindowSource,
     valid: &'a dyn WindowSource,
+    /// Of the training samples.
+    data: Fingerprint,
     step: Step<N>,
     progress: Progress,
     global_batch: usize,
+    loader: Loader<'a>,
+    writer: Writer<'a>,
+    anchor: Option<Anchor<N>>,
+    rate_test: Option<RateTest>,
+    memory: MemoryPlan,
+    watch: memory::Watch,
+    stopwatch: Stopwatch,
+    profile: Arc<Profile>,
 }
 
-impl<N: Network> Fit<'_, N> {
+impl<'a, N: Network + 'a> Fit<'a, N> {
     fn run(&mut self, started: Timestamp) -> Result<Fitted<N>> {
         let trainer = self.trainer;
-        if trainer.config.auto_lr_find && self.progress.epoch == 0 {
+        self.check_validation()?;
+        if trainer.config.auto_lr_find && self.progress.global_step == 0 && self.progress.recovery.rollbacks == 0 {
             self.find_learning_rate()?;
         }
+        if trainer.config.recovery.max_rollbacks > 0 && self.anchor.is_none() {
+            self.anchor = Some(self.here());
+        }
         self.announce()?;
-        let mut outcome = Outcome::Finished;
-        while self.progress.epoch < trainer.config.max_epochs {
-            if self.is_over() {
-                outcome = Outcome::EarlyStopped;
-                break;
-            }
-            if !self.epoch()? {
-                outcome = Outcome::Stopped;
-                break;
-            }
+        let outcome = self.epochs()?;
+        self.settle()?;
+        if trainer.collective.world_size() > 1 {
+            // No rank reports success while the one that writes may yet fail.
+            trainer.collective.barrier()?;
         }
         let best = trainer.checkpointer.best(&self.progress.history, trainer.config.mode)?;
         let record = trainer.record("run.finished", "success").detail("epochs", self.progress.epoch);
@@ -141,39 +216,66 @@ impl<N: Network> Fit<'_, N> {
         Ok(Fitted {
             spec: self.step.spec().clone(),
             network: self.step.network().clone(),
+            averaged: self.step.averaged().clone(),
             best,
             outcome,
             history: self.progress.history.clone(),
             learning_rate: self.progress.learning_rate,
+            rate_test: self.rate_test.take(),
+            progress: self.progress.clone(),
+            memory: self.memory,
+            profile: self.profile.clone(),
         })
     }
 
-    fn is_over(&self) -> bool {
+    fn epochs(&mut self) -> Result<Outcome> {
         let config = &self.trainer.config;
-        self.progress.epoch >= config.min_epochs && self.progress.monitor.is_exhausted(&config.early_stopping)
+        while self.progress.epoch < config.max_epochs {
+            let over = self.progress.monitor.is_exhausted(&config.early_stopping);
+            if over && self.progress.epoch >= config.min_epochs {
+                return Ok(Outcome::EarlyStopped);
+            }
+            if let Flow::Over(outcome) = self.epoch()? {
+                self.save_at_stop()?;
+                return Ok(outcome);
+            }
+        }
+        Ok(Outcome::Finished)
+    }
+
+    /// Runs a little validation before the first step, so that a fault there, or a metric that does not exist, shows at once.
+    fn check_validation(&self) -> Result<()> {
+        let limit = validation::batches(self.trainer.config.debug.num_sanity_val_steps);
+        if limit == 0 {
+            return Ok(());
+        }
+        let (network, spec, device) = (self.step.averaged(), self.step.spec(), self.step.device());
+        let metrics = validation::validate_first(network, self.valid, spec, device, limit)?;
+        self.monitored(0.0, &metrics).map(drop)
     }
 
     fn find_learning_rate(&mut self) -> Result<()> {
         let config = &self.trainer.config;
-        let trial = Step::new(
-            self.step.network().clone(),
-            self.step.spec().clone(),
-            config,
-            &self.trainer.device,
-            self.trainer.collective.clone(),
-        );
+        let (network, spec) = (self.step.network().clone(), self.step.spec().clone());
+        let trial = Step::new(network, spec, config, &self.trainer.device, self.trainer.collective.clone());
+        let trial = trial.sample_weights(self.step.weights());
         let configured = config.optimizer.learning_rate;
-        self.progress.learning_rate = lr_finder::find(trial, self.train, config.seed, self.global_batch, configured)?;
+        let test = lr_finder::find(trial, self.train, config.seed, self.global_batch, configured)?;
+        tracing::info!(rate = test.rate, found = test.found, "learning-rate range test");
+        self.progress.learning_rate = test.rate;
+        self.rate_test = Some(test);
         Ok(())
     }
 
     fn announce(&self) -> Result<()> {
         let (trainer, config) = (self.trainer, &self.trainer.config);
+        let fresh = self.progress.epoch == 0 && self.progress.step == 0;
         let record = trainer
-            .record(if self.progress.epoch == 0 { "run.started" } else { "run.resumed" }, "success")
+            .record(if fresh { "run.started" } else { "run.resumed" }, "success")
             .detail("config", config.fingerprint())
-            .detail("data", self.train.fingerprint())
+            .detail("data", self.data)
             .detail("epoch", self.progress.epoch)
+            .detail("step", self.progress.step)
             .detail("seed", config.seed);
         trainer.ledger.append(&record).map_err(Error::Evidence)?;
         trainer.emit(Event::RunStarted {
@@ -183,117 +285,8 @@ impl<N: Network> Fit<'_, N> {
             parameters: self.step.network().num_params() as u64,
             samples: self.train.len() as u64,
             epochs: config.max_epochs,
-            steps_per_epoch: self.order(1).steps(),
+            steps_per_epoch: self.steps_of_epoch(&self.order(1)),
             resumed_epoch: self.progress.epoch,
-        });
-        Ok(())
-    }
-
-    fn order(&self, epoch: u64) -> EpochOrder {
-        EpochOrder::new(self.trainer.config.seed, epoch, self.train.len(), self.global_batch)
-    }
-
-    /// Trains one epoch; false when the stop flag ended it early, in which case nothing of it is kept.
-    fn epoch(&mut self) -> Result<bool> {
-        let (trainer, config) = (self.trainer, &self.trainer.config);
-        let started = trainer.clock.now();
-        let epoch = self.progress.epoch + 1;
-        let order = self.order(epoch);
-        let total = order.steps() * config.max_epochs;
-        let validate_every = ((order.steps() as f64 * config.val_check_interval).ceil() as u64).max(1);
-        trainer.emit(Event::EpochStarted { epoch });
-        let (mut loss, mut rate) = (0.0, 0.0);
-        for step in 0..order.steps() {
-            if self.is_stopped()? {
-                return Ok(false);
-            }
-            let step_started = trainer.clock.now();
-            rate = config.schedule.rate(self.progress.learning_rate, self.progress.global_step, total);
-            let report = self.step.run(self.train, &order.batch(step), rate, self.progress.global_step)?;
-            self.progress.global_step += 1;
-            loss += report.loss * report.samples as f64;
-            let done = step + 1;
-            if self.progress.global_step.is_multiple_of(config.log_every_n_steps) || done == order.steps() {
-                trainer.emit(Event::StepFinished {
-                    epoch,
-                    step: done,
-                    global_step: self.progress.global_step,
-                    loss: report.loss,
-                    learning_rate: rate,
-                    grad_norm: report.grad_norm,
-                    samples: report.samples as u64,
-                    seconds: trainer.clock.now().seconds_since(step_started),
-                });
-            }
-            if done.is_multiple_of(validate_every) && done != order.steps() {
-                self.validate(epoch)?;
-            }
-        }
-        let metrics = self.validate(epoch)?;
-        self.close_epoch(epoch, loss / self.train.len() as f64, rate, &metrics, started)?;
-        Ok(true)
-    }
-
-    /// All ranks stop at the same step, or none does.
-    fn is_stopped(&self) -> Result<bool> {
-        let stopped = self.trainer.stop.is_stopped();
-        if self.trainer.collective.world_size() == 1 {
-            return Ok(stopped);
-        }
-        let mut any = [f32::from(u8::from(stopped))];
-        self.trainer.collective.all_reduce(&mut any, tapeloom_dist::ReduceOp::Max)?;
-        Ok(any[0] > 0.0)
-    }
-
-    fn validate(&self, epoch: u64) -> Result<BTreeMap<String, f64>> {
-        let started = self.trainer.clock.now();
-        let metrics = validate(self.step.network(), self.valid, self.step.spec(), self.step.device())?;
-        self.trainer.emit(Event::ValidationFinished {
-            epoch,
-            global_step: self.progress.global_step,
-            metrics: metrics.clone(),
-            seconds: self.trainer.clock.now().seconds_since(started),
-        });
-        Ok(metrics)
-    }
-
-    fn close_epoch(
-        &mut self,
-        epoch: u64,
-        train_loss: f64,
-        learning_rate: f64,
-        metrics: &BTreeMap<String, f64>,
-        started: Timestamp,
-    ) -> Result<()> {
-        let (trainer, config) = (self.trainer, &self.trainer.config);
-        let valid_loss = metrics["val_loss"];
-        let monitored = match (config.monitor.as_str(), metrics.get(&config.monitor)) {
-            ("train_loss", _) => train_loss,
-            (_, Some(value)) => *value,
-            (name, None) => {
-                let known: Vec<&str> = metrics.keys().map(String::as_str).chain(["train_loss"]).collect();
-                return Err(Error::invalid("monitor", name, format!("this run has {}", known.join(", "))));
-            }
-        };
-        if !monitored.is_finite() {
-            return Err(Error::Diverged {
-                what: "monitored metric",
-                value: monitored,
-                step: self.progress.global_step,
-            });
-        }
-        let improved = self.progress.monitor.observe(monitored, config.mode, &config.early_stopping);
-        self.progress.epoch = epoch;
-        self.progress.history.push(EpochSummary { epoch, train_loss, valid_loss, monitored, learning_rate });
-        self.save_if_due()?;
-        trainer.emit(Event::EpochFinished {
-            epoch,
-            train_loss,
-            valid_loss: Some(valid_loss),
-            learning_rate,
-            samples: self.train.len() as u64,
-            seconds: trainer.clock.now().seconds_since(started),
-            improved,
         });
         Ok(())
     }

@@ -29,6 +29,11 @@ impl Monitor {
         improved
     }
 
+    /// Whether the last value was an improvement.
+    pub(crate) const fn has_improved(&self) -> bool {
+        self.waited == 0 && self.best.is_some()
+    }
+
     /// Whether patience is over.
     pub(crate) const fn is_exhausted(&self, config: &EarlyStoppingConfig) -> bool {
         config.patience > 0 && self.waited >= config.patience

@@ -7,7 +7,7 @@ use tapeloom_model::{ForecasterSpec, Network, Objective, Pass};
 use crate::Result;
 use crate::batches::Batch;
 use crate::evaluation::pearson;
-use crate::step::gradients;
+use crate::step::read;
 
 /// Samples that run through the network at once.
 const BATCH: usize = 512;
@@ -25,23 +25,39 @@ pub fn validate<N: Network>(
     spec: &ForecasterSpec,
     device: &Device,
 ) -> Result<BTreeMap<String, f64>> {
+    validate_first(network, source, spec, device, source.len())
+}
+
+/// Samples of a batch of [`validate`].
+pub(super) const fn batches(count: u64) -> usize {
+    (count as usize).saturating_mul(BATCH)
+}
+
+/// As [`validate`], on the first `limit` samples.
+pub(super) fn validate_first<N: Network>(
+    network: &N,
+    source: &dyn WindowSource,
+    spec: &ForecasterSpec,
+    device: &Device,
+    limit: usize,
+) -> Result<BTreeMap<String, f64>> {
     let device = device.clone().without_autodiff();
     let network = network.valid();
     let classes = matches!(spec.objective, Objective::CrossEntropy { .. });
     let (mut loss, mut forecasts, mut outcomes) = (0.0, Vec::new(), Vec::new());
-    let ids: Vec<usize> = (0..source.len()).collect();
+    let ids: Vec<usize> = (0..source.len().min(limit)).collect();
     for ids in ids.chunks(BATCH) {
         let batch = Batch::gather(source, ids, spec, &device)?;
         let outputs = network.forward(batch.windows, &Pass::inference());
         let part = spec.objective.loss(outputs.clone(), batch.targets.clone());
-        loss += f64::from(gradients::read(part)?[0]) * ids.len() as f64;
+        loss += f64::from(read(part)?[0]) * ids.len() as f64;
         let (width, targets) = (outputs.dims()[1], batch.targets.dims()[1]);
-        let outputs = gradients::read(outputs)?;
+        let outputs = read(outputs)?;
         forecasts.extend(outputs.chunks_exact(width).map(|row| if classes { argmax(row) } else { f64::from(row[0]) }));
-        let batch_targets = gradients::read(batch.targets)?;
+        let batch_targets = read(batch.targets)?;
         outcomes.extend(batch_targets.chunks_exact(targets).map(|row| f64::from(row[0])));
     }
-    let count = source.len().max(1) as f64;
+    let count = outcomes.len().max(1) as f64;
     let share = |hit: fn(f64, f64) -> bool| {
         forecasts.iter().zip(&outcomes).filter(|(f, y)| hit(**f, **y)).count() as f64 / count
     };

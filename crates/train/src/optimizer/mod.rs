@@ -1,20 +1,37 @@
+//! What moves the weights: the rules, the groups of parameters, the schedule of the rate, and averages of the weights.
+
+mod averages;
+mod rules;
 mod schedule;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::optim::GradientsParams;
 use burn::store::{ModuleRecord, RecordError};
 use burn::tensor::{Bytes, Device, Int, Tensor};
-use tapeloom_model::{AdamW, Clip, Slot};
+use tapeloom_model::{Clip, Slot};
 
 use crate::config::OptimizerConfig;
+use rules::Rule;
 
+pub(crate) use averages::Averages;
+pub(crate) use schedule::Plateau;
 pub use schedule::{ScheduleConfig, Shape};
 
-/// AdamW over all parameters of a network at once. Its state lists the parameters in the network's own order.
-#[derive(Debug)]
+/// One rule over all parameters of a network at once. Its state lists the parameters in the network's own order.
+#[derive(Clone, Debug)]
 pub(crate) struct Optimizer {
     state: State,
     time: u64,
+    /// Of each parameter.
+    settings: Vec<Settings>,
+}
+
+/// What may differ from parameter to parameter.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Settings {
+    /// Factor on the learning rate; 0 is frozen.
+    rate_factor: f64,
+    weight_decay: f64,
 }
 
 /// As a module of Burn, so that it is stored as the weights are.
@@ -38,15 +55,17 @@ impl State {
 
 impl Optimizer {
     /// Moments of zero for each parameter of `network`, on the plain `device`.
-    pub(crate) fn new<M: Module>(network: &M, device: &Device) -> Self {
-        let mut sizes = Sizes(Vec::new());
-        network.visit(&mut sizes);
+    pub(crate) fn new<M: Module>(config: &OptimizerConfig, network: &M, device: &Device) -> Self {
+        let mut parameters = Parameters { config, path: Vec::new(), sizes: Vec::new(), settings: Vec::new() };
+        network.visit(&mut parameters);
         let time = Param::initialized(ParamId::from(0), Tensor::from_ints([0], device));
         let mut state = State { first: Vec::new(), second: Vec::new(), time };
-        for size in sizes.0 {
-            state.push([0, 1].map(|_| Tensor::zeros([size], device)));
+        let kept = rules::moments(config);
+        for size in parameters.sizes {
+            // A moment that the rule does not keep is one number, so that all states look alike.
+            state.push(kept.map(|kept| Tensor::zeros([if kept { size } else { 1 }], device)));
         }
-        Self { state, time: 0 }
+        Self { state, time: 0, settings: parameters.settings }
     }
 
     /// One update. Nothing moves, and nothing is read from the device, where a gradient is not finite.
@@ -59,28 +78,59 @@ impl Optimizer {
         clip: &Clip,
     ) -> M {
         self.time += 1;
-        let rule = AdamW {
-            learning_rate,
-            betas: config.betas,
-            epsilon: config.epsilon,
-            weight_decay: config.weight_decay,
-            time: self.time,
-        };
         let moments = |params: &mut Vec<Param<Tensor<1>>>| std::mem::take(params).into_iter().map(Param::into_value);
         let mut collect = Collect {
             moments: moments(&mut self.state.first)
                 .zip(moments(&mut self.state.second))
                 .collect::<Vec<_>>()
                 .into_iter(),
+            settings: self.settings.iter(),
+            bound: config.gradient_clip_value,
             gradients,
             slots: Vec::new(),
+            of_slot: Vec::new(),
             idle: Vec::new(),
         };
         network.visit(&mut collect);
-        let Collect { slots, idle, .. } = collect;
-        let mut moved = rule.update(slots, clip).into_iter();
+        let Collect { slots, of_slot, idle, .. } = collect;
+        let mut moved = self.update(config, learning_rate, slots, &of_slot, clip).into_iter();
         let mut assign = Assign { idle: idle.into_iter(), moved: &mut moved, state: &mut self.state };
         network.map(&mut assign)
+    }
+
+    /// One call of the rule for each different setting; as a rule there is one.
+    fn update(
+        &self,
+        config: &OptimizerConfig,
+        learning_rate: f64,
+        slots: Vec<Slot>,
+        settings: &[Settings],
+        clip: &Clip,
+    ) -> Vec<[Tensor<1>; 3]> {
+        let rule = |s: Settings| Rule {
+            config,
+            learning_rate: learning_rate * s.rate_factor,
+            weight_decay: s.weight_decay,
+            time: self.time,
+        };
+        let Some(first) = settings.first() else { return Vec::new() };
+        if settings.iter().all(|s| s == first) {
+            return rule(*first).update(slots, clip);
+        }
+        let mut groups: Vec<(Settings, Vec<usize>, Vec<Slot>)> = Vec::new();
+        for (place, (slot, s)) in slots.into_iter().zip(settings).enumerate() {
+            let at = groups.iter().position(|group| group.0 == *s).unwrap_or(groups.len());
+            if at == groups.len() {
+                groups.push((*s, Vec::new(), Vec::new()));
+            }
+            groups[at].1.push(place);
+            groups[at].2.push(slot);
+        }
+        let moved =
+            groups.into_iter().flat_map(|(s, places, slots)| places.into_iter().zip(rule(s).update(slots, clip)));
+        let mut moved: Vec<(usize, [Tensor<1>; 3])> = moved.collect();
+        moved.sort_unstable_by_key(|(place, _)| *place);
+        moved.into_iter().map(|(_, slot)| slot).collect()
     }
 
     /// Takes back the count of an update that did nothing, since a gradient was not finite.
@@ -101,35 +151,64 @@ impl Optimizer {
         let record = ModuleRecord::from_bytes(Bytes::from_bytes_vec(bytes))?;
         let state = self.state.clone().try_load_record(record)?;
         let time = state.time.val().into_data().iter::<i64>().next().unwrap_or(0) as u64;
-        Ok(Self { state, time })
+        Ok(Self { state, time, settings: self.settings.clone() })
     }
 }
 
-struct Sizes(Vec<usize>);
+/// Size and settings of each parameter.
+struct Parameters<'a> {
+    config: &'a OptimizerConfig,
+    path: Vec<String>,
+    sizes: Vec<usize>,
+    settings: Vec<Settings>,
+}
 
-impl ModuleVisitor for Sizes {
+impl ModuleVisitor for Parameters<'_> {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
+    }
+
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.0.push(param.val().shape().num_elements());
+        let (config, path) = (self.config, self.path.join("."));
+        let group = config.groups.iter().find(|group| path.contains(&group.path));
+        let plain = if config.decay_matrices_only && D < 2 { 0.0 } else { config.weight_decay };
+        self.sizes.push(param.val().shape().num_elements());
+        self.settings.push(Settings {
+            rate_factor: group.map_or(1.0, |group| group.rate_factor),
+            weight_decay: group.and_then(|group| group.weight_decay).unwrap_or(plain),
+        });
     }
 }
 
-struct Collect<I> {
+struct Collect<'a, I> {
     moments: I,
+    settings: std::slice::Iter<'a, Settings>,
+    /// Largest absolute value of a gradient's numbers; 0 is no bound.
+    bound: f64,
     gradients: GradientsParams,
     slots: Vec<Slot>,
-    /// For each parameter its moments when it has no gradient and stays as it is.
+    of_slot: Vec<Settings>,
+    /// For each parameter its moments when it has no gradient, or is frozen, and stays as it is.
     idle: Vec<Option<[Tensor<1>; 2]>>,
 }
 
-impl<I: Iterator<Item = (Tensor<1>, Tensor<1>)>> ModuleVisitor for Collect<I> {
+impl<I: Iterator<Item = (Tensor<1>, Tensor<1>)>> ModuleVisitor for Collect<'_, I> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let (first, second) = self.moments.next().expect("the state was made for this network");
-        let Some(gradient) = self.gradients.remove::<D>(param.id) else {
-            return self.idle.push(Some([first, second]));
-        };
+        let settings = self.settings.next().expect("the settings were made for this network");
+        let gradient = self.gradients.remove::<D>(param.id).filter(|_| settings.rate_factor > 0.0);
+        let Some(gradient) = gradient else { return self.idle.push(Some([first, second])) };
         let count = gradient.shape().num_elements();
-        let parameter = param.val().inner().reshape([count]);
-        self.slots.push([parameter, gradient.reshape([count]), first, second]);
+        let mut gradient = gradient.reshape([count]);
+        if self.bound > 0.0 {
+            gradient = gradient.clamp(-self.bound, self.bound);
+        }
+        self.slots.push([param.val().inner().reshape([count]), gradient, first, second]);
+        self.of_slot.push(*settings);
         self.idle.push(None);
     }
 }

@@ -1,18 +1,29 @@
-pub(crate) mod gradients;
+//! One optimizer step: passes over the samples, gradients that ranks agree on, and one guarded update.
+
+mod anomaly;
+mod gradients;
+mod loss_scale;
+mod meet;
+mod passes;
+mod state;
 
 use std::fmt;
 use std::sync::Arc;
 
-use burn::optim::GradientsParams;
 use burn::tensor::{DType, Device, Tensor};
-use tapeloom_core::{WindowSource, hash_words};
-use tapeloom_dist::{Collective, ReduceOp, shard_range};
-use tapeloom_model::{ForecasterSpec, Network, Pass};
+use tapeloom_core::WindowSource;
+use tapeloom_dist::{Collective, ReduceOp};
+use tapeloom_model::{ForecasterSpec, Network};
 
-use crate::batches::Batch;
-use crate::config::{OptimizerConfig, Precision, TrainConfig};
-use crate::optimizer::Optimizer;
+use crate::batches::{Cut, Direct, Feed};
+use crate::config::{AverageKind, OptimizerConfig, Precision, Reduction, TrainConfig};
+use crate::fit::Profile;
+use crate::optimizer::{Averages, Optimizer};
 use crate::{Error, Result};
+
+pub(crate) use gradients::read;
+pub(crate) use loss_scale::LossScale;
+pub(crate) use state::Snapshot;
 
 /// One network with its optimizer, and the one way to move it: a step on a global batch.
 ///
@@ -20,13 +31,18 @@ use crate::{Error, Result};
 pub struct Step<N> {
     network: N,
     optimizer: Optimizer,
+    averages: Option<Averages<N>>,
+    scale: Option<LossScale>,
     spec: ForecasterSpec,
     config: OptimizerConfig,
-    batch_size: usize,
+    cut: Cut,
+    halve_on_oom: bool,
     seed: u64,
     compute: DType,
     device: Device,
     collective: Arc<dyn Collective>,
+    weights: Option<Arc<[f32]>>,
+    profile: Arc<Profile>,
 }
 
 /// What a step did.
@@ -38,6 +54,8 @@ pub struct StepReport {
     pub grad_norm: f64,
     /// Samples in the global batch.
     pub samples: usize,
+    /// Nothing moved, because the gradient left the range of f16; the loss scale has been halved.
+    pub held_back: bool,
 }
 
 impl<N> fmt::Debug for Step<N> {
@@ -59,26 +77,54 @@ impl<N: Network> Step<N> {
         let plain = device.clone().without_autodiff();
         // Out of training and back in: whatever device and graph the network came from, its parameters are leaves now.
         let network = network.valid().to_device(&plain).train();
+        let bits = config.cluster.reduction == Reduction::Bits;
         Self {
-            optimizer: Optimizer::new(&network, &plain),
+            optimizer: Optimizer::new(&config.optimizer, &network, &plain),
+            averages: (config.averaging.kind != AverageKind::None).then(|| Averages::new(&network)),
             network,
+            scale: (config.cluster.precision == Precision::F16Mixed).then(LossScale::default),
             spec,
             config: config.optimizer.clone(),
-            batch_size: config.batch_size,
+            cut: Cut {
+                rank: collective.rank(),
+                world_size: collective.world_size(),
+                pass: config.batch_size,
+                virtual_shards: bits.then_some(config.cluster.virtual_shards),
+            },
+            halve_on_oom: config.recovery.halve_on_oom,
             seed: config.seed,
-            compute: if config.cluster.precision == Precision::Bf16Mixed { DType::BF16 } else { DType::F32 },
+            compute: match config.cluster.precision {
+                Precision::Bf16Mixed => DType::BF16,
+                Precision::F16Mixed => DType::F16,
+                _ => DType::F32,
+            },
             device: plain.autodiff(),
             collective,
+            weights: None,
+            profile: Arc::default(),
         }
+    }
+
+    /// Lets each sample count by its weight; see [`TrainerBuilder::sample_weights`](crate::TrainerBuilder::sample_weights).
+    #[must_use]
+    pub fn sample_weights(mut self, weights: Option<Arc<[f32]>>) -> Self {
+        self.weights = weights;
+        self
+    }
+
+    pub(crate) fn profiled(mut self, profile: Arc<Profile>) -> Self {
+        self.profile = profile;
+        self
     }
 
     /// Moves the network by one optimizer step on the samples `ids`, which are the global batch of all ranks.
     ///
-    /// Each rank takes its share, cut into batches of at most `batch_size`; gradients are those of the mean loss over the
+    /// Each rank takes its share, cut into passes of at most `batch_size`; gradients are those of the mean loss over the
     /// global batch however it was cut. `global_step` counts steps done before and, with the seed, decides the draws.
     ///
     /// # Errors
-    /// [`Error::Diverged`] before anything has moved when loss or gradient is not finite; whatever data or device refuse.
+    /// [`Error::Diverged`] before anything has moved when loss or gradient is not finite; [`Error::OutOfMemory`] when not
+    /// even one sample fits; whatever data or device refuse.
     pub fn run(
         &mut self,
         source: &dyn WindowSource,
@@ -86,72 +132,89 @@ impl<N: Network> Step<N> {
         learning_rate: f64,
         global_step: u64,
     ) -> Result<StepReport> {
+        self.run_from(&mut Direct(source), ids, learning_rate, global_step)
+    }
+
+    pub(crate) fn run_from(
+        &mut self,
+        feed: &mut dyn Feed,
+        ids: &[usize],
+        learning_rate: f64,
+        global_step: u64,
+    ) -> Result<StepReport> {
         if ids.is_empty() {
             return Err(Error::invalid("ids", "none", "give at least one sample"));
         }
-        let (loss, gradients) = self.gradients(source, ids, global_step)?;
+        let parts = self.parts(feed, ids, global_step)?;
+        let profile = self.profile.clone();
+        let (loss, mut gradients) = profile.time("reduce", || self.meet(parts))?;
+        let scale = self.scale.as_ref().map_or(1.0, LossScale::factor);
+        if scale != 1.0 {
+            gradients::scale(&self.network, &mut gradients, 1.0 / scale);
+        }
         let clip = gradients::clip(&self.network, &gradients, &loss, self.config.gradient_clip_norm);
-        self.network = self.optimizer.step(&self.config, learning_rate, self.network.clone(), gradients, &clip);
+        profile.time("update", || {
+            let network = self.network.clone();
+            self.network = self.optimizer.step(&self.config, learning_rate, network, gradients, &clip);
+        });
         // The one place where the host waits for the device, after all work of the step is under way. The update has left
         // everything as it was where loss or gradient is not finite.
-        let numbers = gradients::read(Tensor::cat(vec![loss, clip.norm()], 0))?;
+        let numbers = profile.time("wait", || read(Tensor::cat(vec![loss, clip.norm()], 0)))?;
         let (loss, grad_norm) = (f64::from(numbers[0]), f64::from(numbers[1]));
-        for (what, value) in [("loss", loss), ("gradient norm", grad_norm)] {
-            if !value.is_finite() {
-                self.optimizer.forget_update();
-                return Err(Error::Diverged { what, value, step: global_step });
+        let report = StepReport { loss, grad_norm, samples: ids.len(), held_back: false };
+        if loss.is_finite() && grad_norm.is_finite() {
+            if let Some(scale) = &mut self.scale {
+                scale.grow();
             }
+            return Ok(report);
         }
-        Ok(StepReport { loss, grad_norm, samples: ids.len() })
+        self.optimizer.forget_update();
+        if loss.is_finite() && self.scale.as_mut().is_some_and(LossScale::shrink) {
+            return Ok(StepReport { held_back: true, ..report });
+        }
+        let (what, value) = if loss.is_finite() { ("gradient norm", grad_norm) } else { ("loss", loss) };
+        Err(Error::Diverged { what, value, step: global_step, detail: String::new() })
     }
 
-    /// Loss and gradient of the mean over the global batch, the same on every rank.
-    fn gradients(
-        &self,
-        source: &dyn WindowSource,
-        ids: &[usize],
-        global_step: u64,
-    ) -> Result<(Tensor<1>, GradientsParams)> {
-        let key = hash_words(&[self.seed, global_step]);
-        let share = shard_range(ids.len(), self.collective.rank(), self.collective.world_size());
-        let (mut loss, mut sum) = (None, GradientsParams::new());
-        let mut first = share.start;
-        for ids_of_batch in ids[share].chunks(self.batch_size) {
-            let batch = Batch::gather(source, ids_of_batch, &self.spec, &self.device)?;
-            let pass = Pass::training(key, first as u64);
-            let outputs = self.network.forward(batch.windows.cast(self.compute), &pass).cast(DType::F32);
-            // Weighted by its share of the global batch, so that a short last batch counts for what it is.
-            let mut part = self.spec.objective.loss(outputs, batch.targets);
-            if ids_of_batch.len() < ids.len() {
-                part = part * (ids_of_batch.len() as f64 / ids.len() as f64);
+    /// The gradients of this rank's shards, in smaller passes as long as they do not fit into some rank's memory.
+    fn parts(&mut self, feed: &mut dyn Feed, ids: &[usize], global_step: u64) -> Result<Vec<passes::Part>> {
+        loop {
+            let parts = passes::within_memory(|| self.passes(feed, ids, global_step));
+            let full = matches!(parts, Err(Error::OutOfMemory { .. }));
+            if !self.any_rank(full)? {
+                return parts;
             }
-            let backward = part.backward();
-            let part = part.inner();
-            loss = Some(loss.map_or_else(|| part.clone(), |loss: Tensor<1>| loss + part.clone()));
-            gradients::add(&self.network, &mut sum, GradientsParams::from_grads(backward, &self.network));
-            first += ids_of_batch.len();
+            if !self.halve_on_oom || self.cut.pass == 1 {
+                let detail = match parts {
+                    Err(Error::OutOfMemory { detail, .. }) => detail,
+                    _ => "on another rank".into(),
+                };
+                return Err(Error::OutOfMemory { samples: self.cut.pass, detail });
+            }
+            self.cut.pass = self.cut.pass.div_ceil(2);
         }
-        // A rank without samples has no loss of its own.
-        let loss = loss.unwrap_or_else(|| Tensor::zeros([1], &self.device.clone().without_autodiff()));
-        let loss = if self.collective.world_size() > 1 { self.meet(loss, &mut sum)? } else { loss };
-        Ok((loss, sum))
     }
 
-    /// Sums loss and gradients over the ranks, so that all of them see the same and none moves alone.
-    fn meet(&self, loss: Tensor<1>, sum: &mut GradientsParams) -> Result<Tensor<1>> {
-        let mut flat = gradients::flatten(&self.network, sum)?;
-        self.collective.all_reduce(&mut flat, ReduceOp::Sum)?;
-        gradients::unflatten(&self.network, sum, &flat);
-        let device = loss.device();
-        let mut losses = [f64::from(gradients::read(loss)?[0])];
-        self.collective.all_reduce_f64(&mut losses, ReduceOp::Sum)?;
-        Ok(Tensor::from_floats([losses[0] as f32], &device))
+    /// Whether it is so on any rank; all of them get the same answer.
+    fn any_rank(&self, here: bool) -> Result<bool> {
+        if self.collective.world_size() == 1 {
+            return Ok(here);
+        }
+        let mut any = [f32::from(u8::from(here))];
+        self.collective.all_reduce(&mut any, ReduceOp::Max)?;
+        Ok(any[0] > 0.0)
     }
 
     /// The network as it stands.
     #[must_use]
     pub const fn network(&self) -> &N {
         &self.network
+    }
+
+    /// The average of the weights where one is kept and has begun, the network as it stands otherwise.
+    #[must_use]
+    pub fn averaged(&self) -> &N {
+        self.averages.as_ref().and_then(Averages::network).unwrap_or(&self.network)
     }
 
     /// What the network is trained for.
@@ -166,24 +229,17 @@ impl<N: Network> Step<N> {
         &self.device
     }
 
-    /// The optimizer's state as bytes in Burn's own format.
-    ///
-    /// # Errors
-    /// When Burn can't encode it.
-    pub fn encode_optimizer(&self) -> Result<Vec<u8>> {
-        let bytes = self.optimizer.encode();
-        Ok(bytes.map_err(|e| tapeloom_model::Error::Weights { detail: e.to_string() })?.to_vec())
+    /// Samples of one pass: `batch_size`, or less where that did not fit into memory.
+    #[must_use]
+    pub const fn pass_size(&self) -> usize {
+        self.cut.pass
     }
 
-    /// Takes over weights and optimizer state from [`encode_weights`](tapeloom_model::encode_weights) and
-    /// [`Step::encode_optimizer`].
-    ///
-    /// # Errors
-    /// When they do not fit this network.
-    pub fn restore(&mut self, weights: Vec<u8>, optimizer: Vec<u8>) -> Result<()> {
-        let bad = |e: burn::store::RecordError| tapeloom_model::Error::Weights { detail: e.to_string() };
-        self.optimizer = self.optimizer.decode(optimizer).map_err(bad)?;
-        self.network = tapeloom_model::load_weights(self.network.clone(), weights)?;
-        Ok(())
+    pub(crate) fn weights(&self) -> Option<Arc<[f32]>> {
+        self.weights.clone()
+    }
+
+    pub(crate) const fn cut(&self) -> Cut {
+        self.cut
     }
 }

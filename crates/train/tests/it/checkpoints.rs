@@ -13,6 +13,12 @@ fn trained() -> Result<Arc<MemoryStore>> {
     Ok(store)
 }
 
+/// Leaves no more than the start of a set's weights.
+fn tear(store: &Arc<MemoryStore>, set: &str) -> Result<()> {
+    let weights = Checkpointer::new(store.clone()).manifest(set)?.parts[0].blob().to_owned();
+    Ok(store.put(&format!("checkpoints/{set}/{weights}"), b"torn")?)
+}
+
 #[test]
 fn the_best_and_the_newest_sets_are_kept() -> Result<()> {
     let store = memory();
@@ -48,7 +54,7 @@ fn any_changed_or_missing_byte_is_named_and_refused() -> Result<()> {
     let set = checkpointer.sets()?.pop().expect("a set");
     let manifest = checkpointer.manifest(&set)?;
     for part in &manifest.parts {
-        let name = format!("checkpoints/{set}/{}", part.name);
+        let name = format!("checkpoints/{set}/{}", part.blob());
         let good = store.get(&name)?;
         // Every 97th byte and the last one; the hash does not care which.
         for at in (0..good.len()).step_by(97).chain([good.len() - 1]) {
@@ -72,7 +78,7 @@ fn a_torn_newest_set_is_passed_over_and_reported() -> Result<()> {
     let checkpointer = Checkpointer::new(store.clone());
     let sets = checkpointer.sets()?;
     let newest = sets.last().expect("a set");
-    store.put(&format!("checkpoints/{newest}/weights.burnpack"), b"torn")?;
+    tear(&store, newest)?;
     let Latest { sound, passed_over } = checkpointer.latest()?;
     assert_eq!(sound.map(|(set, _)| set).as_ref(), sets.get(sets.len() - 2));
     assert!(passed_over.iter().any(|e| e.to_string().contains(newest)));
@@ -88,7 +94,7 @@ fn a_torn_newest_set_is_passed_over_and_reported() -> Result<()> {
 fn a_store_of_damaged_sets_is_not_trained_over() -> Result<()> {
     let store = trained()?;
     for set in Checkpointer::new(store.clone()).sets()? {
-        store.put(&format!("checkpoints/{set}/weights.burnpack"), b"torn")?;
+        tear(&store, &set)?;
     }
     let error = fit(TrainConfig { max_epochs: 3, ..config() }, store, |t| t.resume(true)).err().expect("no sound set");
     assert!(matches!(error, Error::Damaged { .. }), "{error}");
@@ -112,7 +118,7 @@ fn an_unknown_format_is_refused() -> Result<()> {
     let set = checkpointer.sets()?.pop().expect("a set");
     let name = format!("checkpoints/{set}/manifest.json");
     let text = String::from_utf8(store.get(&name)?).expect("text");
-    store.put(&name, text.replace("\"format\": 1", "\"format\": 99").as_bytes())?;
+    store.put(&name, text.replace("\"format\": 2", "\"format\": 99").as_bytes())?;
     assert!(checkpointer.manifest(&set).is_err_and(|e| e.to_string().contains("format 99")));
     Ok(())
 }
@@ -123,6 +129,7 @@ fn a_checkpoint_of_another_run_is_refused() -> Result<()> {
     let other = TrainConfig { seed: 99, max_epochs: 3, ..config() };
     let error = fit(other, store.clone(), |t| t.resume(true)).err().expect("another config");
     assert!(matches!(error, Error::Mismatch { what: "config", .. }), "{error}");
+    assert!(error.to_string().contains("seed = 3, this run has 99"), "{error}");
     let error = fit(TrainConfig { max_epochs: 3, ..config() }, store, |t| t).err().expect("not asked to resume");
     assert!(error.to_string().contains("resume, or give an empty store"), "{error}");
     Ok(())
