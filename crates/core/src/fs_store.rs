@@ -53,8 +53,8 @@ impl FsStore {
             return Ok(());
         }
         fs::create_dir_all(folder).map_err(|e| Error::io("create folder", folder, e))?;
-        let parents = folder.ancestors().skip(1).take_while(|parent| parent.starts_with(&self.root));
-        parents.map(sync_folder).collect()
+        let mut parents = folder.ancestors().skip(1).take_while(|parent| parent.starts_with(&self.root));
+        parents.try_for_each(sync_folder)
     }
 
     fn write_temporary(&self, path: &Path, bytes: &[u8]) -> Result<()> {

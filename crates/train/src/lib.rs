@@ -67,8 +67,9 @@ pub use config::{
 };
 pub use error::{Error, Result};
 pub use evaluation::{
-    Backtest, BacktestConfig, Evaluation, Forecast, Forecasts, Period, Scorecard, Verdict, baseline, deflated_sharpe,
-    drawdowns, pearson, ranks,
+    Backtest, BacktestConfig, BootstrapConfig, Classification, CrossFold, CrossValidation, Evaluation, Forecast,
+    Forecasts, Interval, Overfitting, Period, Regression, ScoreIntervals, Scorecard, Subset, Verdict, baseline,
+    deflated_sharpe, drawdowns, pearson, ranks,
 };
 pub use fit::{Fitted, MemoryPlan, PhaseTime, Profile, RateTest, validate};
 pub use optimizer::{ScheduleConfig, Shape};

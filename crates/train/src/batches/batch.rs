@@ -19,7 +19,7 @@ impl Batch {
     /// # Errors
     /// Whatever the source refuses.
     pub fn gather(source: &dyn WindowSource, ids: &[usize], spec: &ForecasterSpec, device: &Device) -> Result<Self> {
-        Ok(Samples::gather(source, ids)?.to_device(spec, device))
+        Ok(Samples::gather(source, ids)?.into_batch(spec, device))
     }
 }
 
@@ -40,7 +40,7 @@ impl Samples {
         Ok(Self { ids: ids.to_vec(), inputs, targets })
     }
 
-    pub(crate) fn to_device(mut self, spec: &ForecasterSpec, device: &Device) -> Batch {
+    pub(crate) fn into_batch(mut self, spec: &ForecasterSpec, device: &Device) -> Batch {
         let (window, count) = (&spec.window, self.ids.len());
         let units = spec.target_scale.iter().cycle();
         self.targets.iter_mut().zip(units).for_each(|(target, unit)| *target /= unit);

@@ -133,7 +133,7 @@ mod tests {
             1000
         }
         fn gather(&self, ids: &[usize], inputs: &mut [f32], targets: &mut [f32]) -> tapeloom_core::Result<()> {
-            if ids[0] % 3 == 0 {
+            if ids[0].is_multiple_of(3) {
                 std::thread::sleep(Duration::from_millis(2));
             }
             if ids[0] == 999 {

@@ -183,13 +183,13 @@ impl Checkpointer {
         Ok(Predictor::from_weights(manifest.spec, weights, device)?)
     }
 
-    /// Deletes every set but the newest, the `top_k` best and `anchor`. Runs after the newest set is durable.
-    pub(crate) fn prune(&self, progress: &Progress, mode: Mode, top_k: usize) -> Result<()> {
-        let mut sets = self.sets()?;
-        sets.pop();
+    /// Deletes the sets before `set` but for the `top_k` best and the one to go back to. Runs when `set` is durable. Later
+    /// sets, which a damage has kept this run from taking up, are left alone.
+    pub(crate) fn prune(&self, set: &str, progress: &Progress, mode: Mode, top_k: usize) -> Result<()> {
         let best = Self::ranked(&progress.history, mode).into_iter().take(top_k).map(Self::set_name);
         let keep: Vec<String> = best.chain(progress.recovery.anchor.clone()).collect();
-        sets.into_iter().filter(|set| !keep.contains(set)).try_for_each(|set| self.delete(&set))
+        let before = self.sets()?.into_iter().filter(|name| name.as_str() < set && !keep.contains(name));
+        before.into_iter().try_for_each(|name| self.delete(&name))
     }
 
     /// Deletes the sets of steps that a run takes anew: those behind `anchor`, or all of them.

@@ -32,11 +32,10 @@ pub(crate) fn difference(old: &Value, new: &Value) -> Option<(String, String, St
     let (old, new) = (flatten(old), flatten(new));
     let operational = |path: &str| OPERATIONAL.iter().any(|free| path.starts_with(free)) && !DECISIVE.contains(&path);
     // A setting that one side lacks came with a later version; its default is what went before.
-    let changed = new.into_iter().find_map(|(path, value)| {
+    new.into_iter().find_map(|(path, value)| {
         let was = old.get(&path)?;
         (*was != value && !operational(&path)).then(|| (path, was.clone(), value))
-    });
-    changed
+    })
 }
 
 #[cfg(test)]

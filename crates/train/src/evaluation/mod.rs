@@ -1,13 +1,23 @@
+//! Whether forecasts were any good, out of sample, after costs, and after all that was tried.
+
 mod backtest;
 pub mod baseline;
+mod bootstrap;
+mod folds;
 mod forecasts;
+mod metrics;
+mod overfitting;
 mod scorecard;
 
 use serde::Serialize;
 use statrs::distribution::{ContinuousCDF, Normal};
 
 pub use backtest::{Backtest, BacktestConfig, Period, drawdowns};
+pub use bootstrap::{BootstrapConfig, Interval, ScoreIntervals};
+pub use folds::{CrossFold, CrossValidation, Subset};
 pub use forecasts::{Forecast, Forecasts};
+pub use metrics::{Classification, Regression};
+pub use overfitting::Overfitting;
 pub use scorecard::{Scorecard, Verdict};
 
 /// Symbols that a date needs before a correlation over them means anything.

@@ -50,7 +50,6 @@ impl<'a, N: Network + 'a> Fit<'a, N> {
             if self.progress.recovery.skipped.contains(&self.progress.global_step) {
                 self.progress.step += 1;
                 self.progress.global_step += 1;
-                self.plan(order, steps);
                 continue;
             }
             match self.train_step(&ids, steps) {
@@ -74,8 +73,10 @@ impl<'a, N: Network + 'a> Fit<'a, N> {
 
     /// Tells the loader what is to come.
     fn plan(&mut self, order: EpochOrder, steps: u64) {
-        let cut = self.step.cut();
-        self.loader.plan((self.progress.step..steps).flat_map(move |step| {
+        let (cut, first) = (self.step.cut(), self.progress.global_step - self.progress.step);
+        let skipped = self.progress.recovery.skipped.clone();
+        let taken = (self.progress.step..steps).filter(move |step| !skipped.contains(&(first + step)));
+        self.loader.plan(taken.flat_map(move |step| {
             let ids = order.batch(step);
             let slices: Vec<Vec<usize>> = cut.slices(ids.len()).map(|slice| ids[slice.samples].to_vec()).collect();
             slices

@@ -83,8 +83,7 @@ fn floats_of_a_sample(model: &ModelConfig, window: &WindowSpec) -> u64 {
         ModelConfig::LstmAttention(c) => {
             recurrent(c.num_layers, c.hidden_size, 4) + attention(c.hidden_size, c.attention_heads)
         }
-        ModelConfig::Lstm(c) => recurrent(c.num_layers, c.hidden_size, 4),
-        ModelConfig::Gru(c) => recurrent(c.num_layers, c.hidden_size, 4),
+        ModelConfig::Lstm(c) | ModelConfig::Gru(c) => recurrent(c.num_layers, c.hidden_size, 4),
         ModelConfig::Transformer(c) => {
             let wide = steps * (c.hidden_size * c.feedforward_factor) as u64 * 4;
             c.num_layers as u64

@@ -30,18 +30,19 @@ impl<'a, N: Network + 'a> Fit<'a, N> {
         let Some((set, manifest)) = sound else {
             // A store with nothing but damaged sets is no place to start afresh.
             passed_over.into_iter().next().map_or(Ok(()), Err)?;
-            return self.sweep();
+            return if trainer.is_lead() { checkpointer.sweep() } else { Ok(()) };
         };
         self.check_same(&set, &manifest)?;
         if trainer.config.recovery.max_rollbacks > 0 {
             self.restore_anchor(&set, &manifest)?;
         }
         self.restore(&set, manifest)?;
-        self.sweep()
-    }
-
-    fn sweep(&self) -> Result<()> {
-        if self.trainer.is_lead() { self.trainer.checkpointer.sweep() } else { Ok(()) }
+        if trainer.is_lead() {
+            // What the last part of the run had no time for.
+            checkpointer.sweep()?;
+            checkpointer.prune(&set, &self.progress, trainer.config.mode, trainer.config.checkpoint.save_top_k)?;
+        }
+        Ok(())
     }
 
     /// The set must be of this run's config and data.
@@ -180,7 +181,7 @@ impl<'a, N: Network + 'a> Fit<'a, N> {
                 let parts = snapshot.encode()?;
                 drop(snapshot);
                 let bytes = checkpointer.save(&set, manifest, &parts)?;
-                checkpointer.prune(&progress, mode, top_k)?;
+                checkpointer.prune(&set, &progress, mode, top_k)?;
                 Ok(bytes)
             }),
         )

@@ -126,20 +126,20 @@ mod tests {
         let lion = [0.9, 0.99];
         let cases: Vec<(OptimizerConfig, [f32; 3])> = vec![
             (OptimizerConfig { kind: K::AdamW, ..base.clone() }, [0.767_064_9, -1.843_490_4, 0.344_981_1]),
-            (OptimizerConfig { kind: K::Adam, ..base.clone() }, [0.762_999_0, -1.758_016_8, 0.326_741_3]),
-            (OptimizerConfig { kind: K::Sgd, ..base.clone() }, [0.950_898_1, -1.950_896_0, 0.465_546_5]),
-            (OptimizerConfig { kind: K::Sgd, momentum: 0.9, ..base.clone() }, [0.872_058_0, -1.874_216_0, 0.419_826_5]),
+            (OptimizerConfig { kind: K::Adam, ..base.clone() }, [0.762_999, -1.758_016_8, 0.326_741_3]),
+            (OptimizerConfig { kind: K::Sgd, ..base.clone() }, [0.950_898_1, -1.950_896, 0.465_546_5]),
+            (OptimizerConfig { kind: K::Sgd, momentum: 0.9, ..base.clone() }, [0.872_058, -1.874_216, 0.419_826_5]),
             (
                 OptimizerConfig { kind: K::Sgd, momentum: 0.9, nesterov: true, ..base.clone() },
                 [0.837_570_9, -1.839_792_8, 0.394_823_8],
             ),
-            (OptimizerConfig { kind: K::Lion, betas: lion, ..base.clone() }, [0.873_289_0, -2.041_588_0, 0.386_139_5]),
+            (OptimizerConfig { kind: K::Lion, betas: lion, ..base.clone() }, [0.873_289, -2.041_588, 0.386_139_5]),
             (OptimizerConfig { kind: K::RmsProp, ..base.clone() }, [-0.236_270_5, -1.244_839_3, -0.162_958_8]),
             (
                 OptimizerConfig { kind: K::RmsProp, momentum: 0.9, ..base.clone() },
                 [-2.677_744_6, 0.277_416_6, -1.144_876_4],
             ),
-            (OptimizerConfig { kind: K::AdaGrad, ..base.clone() }, [0.845_689_2, -1.881_021_9, 0.406_497_0]),
+            (OptimizerConfig { kind: K::AdaGrad, ..base.clone() }, [0.845_689_2, -1.881_021_9, 0.406_497]),
             (OptimizerConfig { kind: K::Lamb, ..base }, [0.567_764_9, -1.816_411_4, 0.193_261_7]),
         ];
         for (config, want) in cases {

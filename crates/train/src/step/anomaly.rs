@@ -30,7 +30,7 @@ impl<N: Network> Step<N> {
             if let Some((sample, at)) = row(&samples.targets, window.targets.len()) {
                 return Ok(format!("target {} of sample {}", window.targets[at % window.targets.len()], ids[sample]));
             }
-            let batch = samples.to_device(&self.spec, &self.device);
+            let batch = samples.into_batch(&self.spec, &self.device);
             let pass = Pass::training(pass_key, slice.samples.start as u64);
             let outputs = self.network.forward(batch.windows, &pass).cast(DType::F32);
             let width = outputs.dims()[1];

@@ -22,14 +22,14 @@ impl<N: Network> Step<N> {
     pub(super) fn passes(&self, feed: &mut dyn Feed, ids: &[usize], global_step: u64) -> Result<Vec<Part>> {
         let key = hash_words(&[self.seed, global_step]);
         let scale = self.scale.as_ref().map_or(1.0, LossScale::factor);
-        // Casting is part of the graph, so gradients arrive at the f32 weights.
-        let half = (self.compute == DType::F16).then(|| self.network.clone().map(&mut Cast(DType::F16)));
         let total = self.weights.as_ref().map(|weights| ids.iter().map(|id| f64::from(weights[*id])).sum::<f64>());
         let mut parts: Vec<Part> = Vec::new();
         for slice in self.cut.slices(ids.len()) {
             let samples = self.profile.time("gather", || feed.take(&ids[slice.samples.clone()]))?;
             let pass = Pass::training(key, slice.samples.start as u64);
             let loss = self.profile.time("forward", || {
+                // Casting is part of the graph, so gradients arrive at the f32 weights.
+                let half = (self.compute == DType::F16).then(|| self.network.clone().map(&mut Cast(DType::F16)));
                 self.loss(half.as_ref().unwrap_or(&self.network), samples, &pass, ids.len(), total)
             });
             let scaled = if scale == 1.0 { loss.clone() } else { loss.clone() * scale };
@@ -55,7 +55,7 @@ impl<N: Network> Step<N> {
             let shares: Vec<f32> = samples.ids.iter().map(share).collect();
             Tensor::<1>::from_data(TensorData::new(shares, [here]), &self.device)
         });
-        let batch = samples.to_device(&self.spec, &self.device);
+        let batch = samples.into_batch(&self.spec, &self.device);
         let outputs = network.forward(batch.windows.cast(self.compute), pass).cast(DType::F32);
         match shares {
             Some(shares) => (objective.losses(outputs, batch.targets) * shares).sum(),

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use tapeloom_core::{BlobStore, Event, FsStore, MemoryStore, Recorder};
 use tapeloom_model::Predict;
 use tapeloom_model::burn::tensor::Device;
-use tapeloom_train::{Checkpointer, Error, Forecasts, Latest, Result, TrainConfig};
+use tapeloom_train::{Checkpointer, Comparison, Error, Forecasts, Latest, Mode, OptimizerConfig, Result, TrainConfig};
 
 use crate::support::{config, fit, memory, panel};
 
@@ -132,5 +132,73 @@ fn a_checkpoint_of_another_run_is_refused() -> Result<()> {
     assert!(error.to_string().contains("seed = 3, this run has 99"), "{error}");
     let error = fit(TrainConfig { max_epochs: 3, ..config() }, store, |t| t).err().expect("not asked to resume");
     assert!(error.to_string().contains("resume, or give an empty store"), "{error}");
+    Ok(())
+}
+
+/// A set that format 1 wrote, before the store held configs.
+fn old_set() -> Result<Arc<MemoryStore>> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/checkpoint-format-1");
+    let (kept, store) = (FsStore::open(folder)?, memory());
+    for name in kept.list("checkpoints/")? {
+        store.put(&name, &kept.get(&name)?)?;
+    }
+    Ok(store)
+}
+
+#[test]
+fn a_set_of_format_1_forecasts_what_it_did() -> Result<()> {
+    let loaded = Checkpointer::new(old_set()?).predictor("epoch-000002", &Device::flex())?;
+    let now = Forecasts::of(&loaded, &panel(9, 1, 16, 0.5))?;
+    let then: Vec<f64> =
+        serde_json::from_str(include_str!("../fixtures/checkpoint-format-1/forecasts.json")).expect("numbers");
+    assert_eq!(now.rows().len(), then.len());
+    // Sums of f32 differ a little from processor to processor.
+    assert!(now.rows().iter().zip(then).all(|(now, then)| (now.value - then).abs() < 1e-6));
+    Ok(())
+}
+
+#[test]
+fn a_run_of_format_1_goes_on() -> Result<()> {
+    let recorder = Arc::new(Recorder::default());
+    let four = TrainConfig { max_epochs: 4, ..config() };
+    let resumed = fit(four, old_set()?, |t| t.resume(true).observer(recorder.clone()))?.fitted;
+    assert_eq!(resumed.history.len(), 4);
+    assert_eq!(resumed.history[1].train_loss, 1.013_056_413_332_621_2);
+    let told = |e: &Event| matches!(e, Event::Warning { code, .. } if code == "config_not_compared");
+    assert!(recorder.events().iter().any(|(_, e)| told(e)));
+    Ok(())
+}
+
+#[test]
+fn an_inspection_lists_tensors_and_finds_damage() -> Result<()> {
+    let store = trained()?;
+    let checkpointer = Checkpointer::new(store.clone());
+    let inspection = checkpointer.inspect("epoch-000003")?;
+    assert_eq!(inspection.manifest.settings["seed"], 3);
+    let [weights, optimizer] = &inspection.parts[..] else { panic!("two parts") };
+    let numbers = |tensors: &[tapeloom_train::TensorReport]| -> usize {
+        tensors.iter().map(|tensor| tensor.shape.iter().product::<usize>()).sum()
+    };
+    assert_eq!(numbers(&optimizer.tensors), 2 * numbers(&weights.tensors) + 1);
+    assert!(weights.tensors.iter().all(|t| t.dtype == "F32" && t.bytes == 4 * t.shape.iter().product::<usize>()));
+    assert!(weights.tensors.iter().any(|tensor| tensor.name.contains("head")), "{weights:?}");
+    tear(&store, "epoch-000003")?;
+    assert!(checkpointer.inspect("epoch-000003").is_err_and(|e| e.to_string().contains("weights.burnpack")));
+    Ok(())
+}
+
+#[test]
+fn runs_are_compared_by_what_differs() -> Result<()> {
+    let manifest = |learning_rate| -> Result<_> {
+        let optimizer = OptimizerConfig { learning_rate, ..config().optimizer };
+        let store = memory();
+        fit(TrainConfig { optimizer, max_epochs: 2, ..config() }, store.clone(), |t| t)?;
+        Checkpointer::new(store).manifest("epoch-000002")
+    };
+    let comparison = Comparison::of(&[manifest(0.01)?, manifest(0.002)?], Mode::Min);
+    let differing: Vec<_> = comparison.settings.into_iter().collect();
+    assert_eq!(differing, [("optimizer.learning_rate".to_owned(), vec!["0.01".to_owned(), "0.002".to_owned()])]);
+    assert!(comparison.same_data);
+    assert!(comparison.runs.iter().all(|run| run.epochs == 2 && run.steps == 12 && run.best.is_some()));
     Ok(())
 }
