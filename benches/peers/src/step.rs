@@ -13,8 +13,9 @@ use crate::options::Options;
 /// Batches that differ; steps take them in turn.
 const BATCHES: usize = 8;
 
-fn windows(o: &Options) -> MatrixWindows {
-    let rows = o.seq + o.batch * BATCHES - 1;
+/// Noise, as many samples as `batches` batches hold.
+pub(crate) fn windows(o: &Options, batches: usize) -> MatrixWindows {
+    let rows = o.seq + o.batch * batches - 1;
     let mut noise = vec![0.0; rows * o.features];
     Philox::new(2).uniform(0, 0, &mut noise);
     noise.iter_mut().for_each(|x| *x = (*x - 0.5) * 3.46);
@@ -64,7 +65,7 @@ pub(crate) fn time(o: &Options) -> Value {
     let precision = if o.precision == "bf16" { Precision::Bf16Mixed } else { Precision::F32 };
     let cluster = ClusterConfig { precision, ..ClusterConfig::default() };
     let config = TrainConfig { model, optimizer, cluster, batch_size: o.batch, ..TrainConfig::default() };
-    let windows = windows(o);
+    let windows = windows(o, BATCHES);
     let spec = config.spec(windows.spec());
     let device = device(o);
     let network = Forecaster::new(&spec, 1, &device).expect("a valid spec");
