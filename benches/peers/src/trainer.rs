@@ -105,6 +105,13 @@ pub(crate) fn overhead(o: &Options) -> Value {
         let steps = moments.steps.lock().expect("one thread");
         whole.push((steps[steps.len() - 1] - steps[0]).as_secs_f64() * 1e6 / (steps.len() - 1) as f64);
     }
+    let debug = DebugConfig { profiler: true, ..config.debug.clone() };
+    let profiled = TrainConfig { max_epochs: 1, debug, ..config.clone() };
+    let trainer = Trainer::builder(profiled, device.clone()).ledger(Arc::new(MemoryLedger::default()));
+    let fitted = trainer.build().expect("a valid config").fit(first.clone(), &train, &valid).expect("a run");
+    let phases = fitted.profile.phases();
+    let of_steps = ["gather", "forward", "backward", "reduce", "update", "wait"];
+    let seconds: f64 = of_steps.iter().map(|phase| phases[phase].seconds).sum();
     let parameters = {
         use tapeloom::model::burn::module::Module;
         first.num_params()
@@ -112,7 +119,7 @@ pub(crate) fn overhead(o: &Options) -> Value {
     json!({
         "peer": "tapeloom", "model": o.model, "batch": o.batch, "features": o.features, "seq": o.seq,
         "parameters": parameters, "bare_us": median(bare), "trainer_us": median(whole),
-        "guard_us": guard(parameters, &device), "steps": o.steps,
+        "guard_us": guard(parameters, &device), "gather_share": phases["gather"].seconds / seconds, "steps": o.steps,
     })
 }
 
