@@ -163,7 +163,7 @@ pub(crate) fn checkpoint(o: &Options) -> Value {
     let steps = moments.steps.lock().expect("one thread");
     let times: Vec<f64> = steps.windows(2).map(|pair| (pair[1] - pair[0]).as_secs_f64() * 1e3).collect();
     // A set is handed over behind each 20th step, so its cost is in the time to the next one.
-    let behind = |at: &usize| (at + 1) % EVERY == 0;
+    let behind = |at: &usize| (at + 1).is_multiple_of(EVERY);
     let pick =
         |wanted: bool| (0..times.len()).filter(|at| behind(at) == wanted).map(|at| times[at]).collect::<Vec<_>>();
     let (plain, with_set) = (median(pick(false)), pick(true));
