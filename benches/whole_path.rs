@@ -19,7 +19,12 @@ fn whole_path(c: &mut Criterion) {
         max_epochs: 1,
         auto_lr_find: false,
         audit_trail: false,
-        checkpoint: CheckpointConfig { every_n_epochs: 0, save_top_k: 0, encrypt: false },
+        checkpoint: CheckpointConfig {
+            every_n_epochs: 0,
+            save_top_k: 0,
+            encrypt: false,
+            ..CheckpointConfig::default()
+        },
         ..TrainConfig::default()
     };
     let mut group = c.benchmark_group("whole_path");

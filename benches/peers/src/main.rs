@@ -1,7 +1,9 @@
 //! Times Tapeloom on the networks that `torch_step.py` times PyTorch on; the options and the JSON lines are the same.
 //!
-//! `--model check` compares the kernels of a device with those of the CPU instead, in values, gradients and repeatability;
-//! `--model runs` trains, saves, resumes, loads and predicts with every network there.
+//! `--model loop` and `--model overhead` time the trainer around a tiny and a usual step (the peer of the first is
+//! `lightning_loop.py`), `--model checkpoint` what a set costs the steps. `--model check` compares the kernels of a device with those of
+//! the CPU instead, in values, gradients and repeatability; `--model runs` trains, saves, resumes, loads and predicts with
+//! every network there.
 //!
 //! ```text
 //! cargo run --release -p tapeloom-peers -- --model lstm_attention --threads 2
@@ -14,6 +16,7 @@ mod options;
 mod runs;
 mod step;
 mod stream;
+mod trainer;
 
 use std::process::ExitCode;
 
@@ -34,6 +37,8 @@ fn main() -> ExitCode {
     let line = match options.model.as_str() {
         "check" => check::run(&options),
         "runs" => runs::run(&options),
+        "loop" | "overhead" => trainer::overhead(&options),
+        "checkpoint" => trainer::checkpoint(&options),
         model if model.ends_with("_stream") => stream::time(&options),
         _ => step::time(&options),
     };

@@ -1,5 +1,5 @@
 /// What to time; the names and defaults of `torch_step.py`, and some of our own.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Options {
     pub(crate) model: String,
     pub(crate) device: String,

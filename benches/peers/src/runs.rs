@@ -107,7 +107,12 @@ fn line(o: &Options, name: &str, precision: Precision, windows: &MatrixWindows, 
         log_every_n_steps: 1,
         optimizer: OptimizerConfig { accumulate_grad_batches: 2, ..OptimizerConfig::default() },
         early_stopping: EarlyStoppingConfig { patience: 0, min_delta: 0.0 },
-        checkpoint: CheckpointConfig { every_n_epochs: 1, save_top_k: 1, encrypt: false },
+        checkpoint: CheckpointConfig {
+            every_n_epochs: 1,
+            save_top_k: 1,
+            encrypt: false,
+            ..CheckpointConfig::default()
+        },
         ..TrainConfig::default()
     };
     let run = Run { windows, config, device: device.clone() };

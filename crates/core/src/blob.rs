@@ -33,9 +33,38 @@ pub trait BlobStore: Send + Sync + fmt::Debug {
     /// Whatever kept the blob from being removed.
     fn delete(&self, name: &str) -> Result<()>;
 
+    /// Claims the store for one writer, until the claim is dropped or its process dies.
+    ///
+    /// A store that no second writer can reach has nothing to claim, which is the default. A store around another one passes
+    /// the call on.
+    ///
+    /// # Errors
+    /// [`Error::InUse`] while another writer holds it; whatever keeps the claim from being made.
+    fn claim(&self) -> Result<Claim> {
+        Ok(Claim::default())
+    }
+
     /// Whether bytes are encrypted before they rest. A store that says yes must mean every byte.
     fn is_sealed(&self) -> bool {
         false
+    }
+}
+
+/// Says that its holder is the only writer of a [`BlobStore`], for as long as it lives.
+#[derive(Debug, Default)]
+pub struct Claim(Option<std::fs::File>);
+
+impl Claim {
+    /// A claim that rests on a lock on this open file.
+    #[must_use]
+    pub const fn of(locked: std::fs::File) -> Self {
+        Self(Some(locked))
+    }
+
+    /// Whether it keeps other processes out.
+    #[must_use]
+    pub const fn is_exclusive(&self) -> bool {
+        self.0.is_some()
     }
 }
 

@@ -29,7 +29,14 @@ pub fn blob_store(store: &dyn BlobStore) -> Result<()> {
     for name in ["a/long.bin", "a/empty", "b", "b"] {
         store.delete(name)?;
     }
-    promise(store.list("")?.is_empty(), "delete removes, twice is no error")
+    promise(store.list("")?.is_empty(), "delete removes, twice is no error")?;
+    let claim = store.claim()?;
+    let second = store.claim();
+    let refused = matches!(second, Err(Error::InUse { .. }));
+    promise(refused == claim.is_exclusive(), "an exclusive claim keeps a second one out")?;
+    drop((claim, second));
+    store.claim().map(drop)?;
+    promise(store.list("")?.is_empty(), "a claim is no blob")
 }
 
 /// What every [`Ledger`] promises. Returns the hashes' order through sequence numbers from where the ledger stood.

@@ -20,6 +20,12 @@ pub enum Error {
         /// The name that was asked for.
         name: String,
     },
+    /// Another process writes there; wait for it, or choose another place.
+    #[error("{} is in use by another process: wait until it ends, or give another folder", path.display())]
+    InUse {
+        /// The folder.
+        path: PathBuf,
+    },
     /// Stored bytes are not what was written; restore them or fall back to an older copy.
     #[error("{name} is damaged: {detail}")]
     Corrupt {

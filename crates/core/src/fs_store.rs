@@ -1,17 +1,20 @@
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::blob::check_name;
-use crate::{BlobStore, Error, Result};
+use crate::{BlobStore, Claim, Error, Result};
 
 /// Files written here end so until they are complete; leftovers of a crash are never listed.
 const TEMPORARY: &str = ".tmp";
+/// The leading dot keeps it out of every listing.
+const LOCK: &str = ".lock";
 
 /// A store in a folder: blob `a/b` is the file `a/b` below it.
 ///
-/// A write goes to a temporary file (mode 0600 on Unix) that is synced, renamed into place, and the folder synced.
+/// A write goes to a temporary file (mode 0600 on Unix) that is synced, renamed into place, and the folder synced, as is each
+/// folder that the write had to make.
 #[derive(Debug)]
 pub struct FsStore {
     root: PathBuf,
@@ -44,6 +47,16 @@ impl FsStore {
         Ok(self.root.join(name))
     }
 
+    /// Makes `folder`, below the root, and the entries on the way to it survive a power cut.
+    fn make_folder(&self, folder: &Path) -> Result<()> {
+        if folder.is_dir() {
+            return Ok(());
+        }
+        fs::create_dir_all(folder).map_err(|e| Error::io("create folder", folder, e))?;
+        let mut parents = folder.ancestors().skip(1).take_while(|parent| parent.starts_with(&self.root));
+        parents.try_for_each(sync_folder)
+    }
+
     fn write_temporary(&self, path: &Path, bytes: &[u8]) -> Result<()> {
         let mut options = OpenOptions::new();
         options.write(true).create_new(true);
@@ -58,7 +71,7 @@ impl BlobStore for FsStore {
     fn put(&self, name: &str, bytes: &[u8]) -> Result<()> {
         let target = self.path(name)?;
         let folder = target.parent().unwrap_or(&self.root);
-        fs::create_dir_all(folder).map_err(|e| Error::io("create folder", folder, e))?;
+        self.make_folder(folder)?;
         // Process id and counter keep two writers of one name apart; the leading dot keeps it out of every listing.
         let unique = self.next.fetch_add(1, Ordering::Relaxed);
         let temporary = folder.join(format!(".{}-{unique}{TEMPORARY}", std::process::id()));
@@ -88,6 +101,20 @@ impl BlobStore for FsStore {
         Ok(names)
     }
 
+    /// Locks the file `.lock` in the folder, and removes what a writer that died has left half-written.
+    fn claim(&self) -> Result<Claim> {
+        let path = self.root.join(LOCK);
+        let mut options = OpenOptions::new();
+        let file = options.write(true).create(true).truncate(false).open(&path);
+        let file = file.map_err(|e| Error::io("create", &path, e))?;
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => return Err(Error::InUse { path: self.root.clone() }),
+            locked => locked.map_err(|e| Error::io("lock", &path, e.into()))?,
+        }
+        sweep(&self.root)?;
+        Ok(Claim::of(file))
+    }
+
     fn delete(&self, name: &str) -> Result<()> {
         let path = self.path(name)?;
         match fs::remove_file(&path) {
@@ -115,6 +142,23 @@ fn walk(folder: &Path, prefix: &str, names: &mut Vec<String>) -> Result<()> {
             walk(&entry.path(), &name, names)?;
         } else {
             names.push(name);
+        }
+    }
+    Ok(())
+}
+
+/// Removes temporary files. The claim is held, so nobody is writing them.
+fn sweep(folder: &Path) -> Result<()> {
+    for entry in fs::read_dir(folder).map_err(|e| Error::io("list", folder, e))? {
+        let entry = entry.map_err(|e| Error::io("list", folder, e))?;
+        let path = entry.path();
+        let kind = entry.file_type().map_err(|e| Error::io("list", &path, e))?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if kind.is_dir() && !name.starts_with('.') {
+            sweep(&path)?;
+        } else if kind.is_file() && name.starts_with('.') && name.ends_with(TEMPORARY) {
+            fs::remove_file(&path).map_err(|e| Error::io("delete", path, e))?;
         }
     }
     Ok(())

@@ -37,7 +37,7 @@ mod scaler;
 mod stop;
 mod window;
 
-pub use blob::{BlobStore, MemoryStore, check_name};
+pub use blob::{BlobStore, Claim, MemoryStore, check_name};
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use error::{Error, Result};
 pub use event::{Event, Outcome};

@@ -86,4 +86,4 @@ pub use predict::{Predict, Predictor, encode_weights, load_weights};
 pub use rows::Rows;
 #[cfg(feature = "flex")]
 pub use stream::Stream;
-pub use update::{AdamW, Clip, Slot};
+pub use update::{AdamW, Clip, Slot, updates_in_place};

@@ -70,17 +70,25 @@ impl Objective {
         match self {
             Self::Mse => (outputs - targets).square().mean(),
             Self::Mae => (outputs - targets).abs().mean(),
-            Self::Huber { delta } => {
-                let error = (outputs - targets).abs();
-                let small = error.clone().clamp(0.0, *delta);
-                // With s = min(e, d): s^2/2 + d (e - s) is the loss on both sides of d, and smooth at d.
-                (small.clone().square() * 0.5 + (error - small) * *delta).mean()
-            }
+            Self::Huber { delta } => huber(outputs - targets, *delta).mean(),
             Self::CrossEntropy { .. } => {
                 let class: Tensor<2, Int> = targets.int();
                 -log_softmax(outputs, 1).gather(1, class).mean()
             }
         }
+    }
+
+    /// The loss of each sample, `[batch]`: the mean over its outputs. Their mean is [`Objective::loss`].
+    #[must_use]
+    pub fn losses(&self, outputs: Tensor<2>, targets: Tensor<2>) -> Tensor<1> {
+        let batch = outputs.dims()[0];
+        let each = match self {
+            Self::Mse => (outputs - targets).square(),
+            Self::Mae => (outputs - targets).abs(),
+            Self::Huber { delta } => huber(outputs - targets, *delta),
+            Self::CrossEntropy { .. } => -log_softmax(outputs, 1).gather(1, targets.int()),
+        };
+        each.mean_dim(1).reshape([batch])
     }
 
     /// What a user wants to see: values for regression, class probabilities for classification.
@@ -91,4 +99,11 @@ impl Objective {
             _ => outputs,
         }
     }
+}
+
+fn huber(error: Tensor<2>, delta: f64) -> Tensor<2> {
+    let error = error.abs();
+    let small = error.clone().clamp(0.0, delta);
+    // With s = min(e, d): s^2/2 + d (e - s) is the loss on both sides of d, and smooth at d.
+    small.clone().square() * 0.5 + (error - small) * delta
 }

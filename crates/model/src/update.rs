@@ -1,6 +1,6 @@
 //! What an optimizer does to parameters, in one pass over the memory where this crate has kernels for the device.
 
-use burn::tensor::{DType, Tensor};
+use burn::tensor::{DType, Device, Tensor};
 
 #[cfg(feature = "cuda")]
 use burn::backend::Cube;
@@ -49,7 +49,23 @@ impl Clip {
     /// The norm before clipping, as a tensor of one.
     #[must_use]
     pub fn norm(&self) -> Tensor<1> {
-        self.state.clone().narrow(0, 0, 1)
+        self.part(0)
+    }
+
+    /// What every gradient is multiplied by, as a tensor of one.
+    #[must_use]
+    pub fn factor(&self) -> Tensor<1> {
+        self.part(1)
+    }
+
+    /// 1 where all gradients are finite, 0 otherwise, as a tensor of one.
+    #[must_use]
+    pub fn is_finite(&self) -> Tensor<1> {
+        self.part(2)
+    }
+
+    fn part(&self, place: usize) -> Tensor<1> {
+        self.state.clone().narrow(0, place, 1)
     }
 }
 
@@ -112,16 +128,27 @@ impl AdamW {
     fn composed(&self, [parameter, gradient, old_first, old_second]: Slot, clip: &Clip) -> [Tensor<1>; 3] {
         let [b1, b2] = self.betas;
         let shape = gradient.dims();
-        let part = |i| clip.state.clone().narrow(0, i, 1).expand(shape);
-        let gradient = gradient * part(1);
+        let gradient = gradient * clip.factor().expand(shape);
         let first = old_first.clone() * b1 + gradient.clone() * (1.0 - b1);
         let second = old_second.clone() * b2 + gradient.square() * (1.0 - b2);
         let correct = self.corrections();
         let step = first.clone() * correct[0] / ((second.clone() * correct[1]).sqrt() + self.epsilon);
         let moved = parameter.clone() * (1.0 - self.learning_rate * self.weight_decay) - step * self.learning_rate;
-        let broken = part(2).equal_elem(0.0);
+        let broken = clip.is_finite().expand(shape).equal_elem(0.0);
         let pick = |new: Tensor<1>, old: Tensor<1>| new.mask_where(broken.clone(), old);
         [pick(moved, parameter), pick(first, old_first), pick(second, old_second)]
+    }
+}
+
+/// Whether [`AdamW::update`] moves parameters where they lie, so that clones of them move too.
+#[must_use]
+pub fn updates_in_place(device: &Device) -> bool {
+    #[cfg(feature = "cuda")]
+    return provider(device, DType::F32) == Provider::Cuda;
+    #[cfg(not(feature = "cuda"))]
+    {
+        let _ = device;
+        false
     }
 }
 

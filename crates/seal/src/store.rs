@@ -42,6 +42,10 @@ impl<S: BlobStore> BlobStore for SealedStore<S> {
         self.inner.delete(name)
     }
 
+    fn claim(&self) -> Result<tapeloom_core::Claim> {
+        self.inner.claim()
+    }
+
     fn is_sealed(&self) -> bool {
         true
     }

@@ -13,7 +13,9 @@ pub enum Error {
         remedy: String,
     },
     /// The loss or the gradient is no longer a number; earlier checkpoints are intact.
-    #[error("{what} is {value} at global step {step}: lower the learning rate, clip the gradient, or look at the data")]
+    #[error(
+        "{what} is {value} at global step {step}{detail}: lower the learning rate, clip the gradient, or look at the data"
+    )]
     Diverged {
         /// `loss` or `gradient norm`.
         what: &'static str,
@@ -21,6 +23,30 @@ pub enum Error {
         value: f64,
         /// Optimizer steps done before.
         step: u64,
+        /// Where it was first seen, with `debug.detect_anomaly`; empty otherwise.
+        detail: String,
+    },
+    /// Not even the smallest pass fits into the memory of some rank's device.
+    #[error(
+        "a pass of {samples} samples does not fit into memory ({detail}): lower batch_size, or take a smaller model"
+    )]
+    OutOfMemory {
+        /// Of the pass.
+        samples: usize,
+        /// What the device said.
+        detail: String,
+    },
+    /// The run uses more than its budget allows; a checkpoint set was written if the run writes any.
+    #[error(
+        "{what} in use is {used:.2}, budget allows {limit}: lower batch_size and accumulate more, or raise the budget"
+    )]
+    OverBudget {
+        /// What there is too much of, with its unit.
+        what: &'static str,
+        /// In use.
+        used: f64,
+        /// Allowed.
+        limit: f64,
     },
     /// The checkpoint belongs to another run; resume with what it was made with, or start afresh elsewhere.
     #[error("checkpoint {set} was made with another {what} ({found}, this run has {expected})")]

@@ -31,7 +31,7 @@
 //!     max_epochs: 30,
 //!     audit_trail: false,
 //!     auto_lr_find: false,
-//!     checkpoint: CheckpointConfig { every_n_epochs: 0, save_top_k: 0, encrypt: false },
+//!     checkpoint: CheckpointConfig { every_n_epochs: 0, save_top_k: 0, encrypt: false, ..CheckpointConfig::default() },
 //!     ..TrainConfig::default()
 //! };
 //! let device = Device::flex();
@@ -45,45 +45,33 @@
 //! how ranks talk (`tapeloom-dist`).
 #![forbid(unsafe_code)]
 
-mod backtest;
-pub mod baseline;
-mod batch;
+mod batches;
 mod checkpoint;
 mod config;
-mod config_check;
 mod error;
 mod evaluation;
-mod feed;
 mod fit;
-mod forecasts;
-mod gradients;
-mod lr_finder;
-mod manifest;
-mod monitor;
 mod optimizer;
-mod order;
-mod recorder;
-mod schedule;
-mod scorecard;
 mod step;
 mod trainer;
-mod validation;
 
-pub use backtest::{Backtest, BacktestConfig, Period, drawdowns};
-pub use batch::{Batch, target_scale};
-pub use checkpoint::{Checkpointer, Latest};
+pub use batches::{Batch, EpochOrder, target_scale};
+pub use checkpoint::{
+    Checkpointer, Comparison, EpochSummary, Inspection, Latest, Manifest, Part, PartReport, Progress, RunRow,
+    TensorReport,
+};
 pub use config::{
-    BudgetConfig, CheckpointConfig, ClusterConfig, EarlyStoppingConfig, Mode, OptimizerConfig, Precision, Strategy,
+    AverageKind, AveragingConfig, BudgetConfig, CheckpointConfig, ClusterConfig, DebugConfig, EarlyStoppingConfig,
+    LoaderConfig, Mode, OptimizerConfig, OptimizerKind, ParameterGroup, Precision, RecoveryConfig, Reduction, Strategy,
     TrainConfig,
 };
 pub use error::{Error, Result};
-pub use evaluation::{Evaluation, deflated_sharpe, pearson, ranks};
-pub use fit::Fitted;
-pub use forecasts::{Forecast, Forecasts};
-pub use manifest::{EpochSummary, Manifest, Part, Progress};
-pub use order::EpochOrder;
-pub use schedule::{ScheduleConfig, Shape};
-pub use scorecard::{Scorecard, Verdict};
+pub use evaluation::{
+    Backtest, BacktestConfig, BootstrapConfig, Classification, CrossFold, CrossValidation, Evaluation, Forecast,
+    Forecasts, Interval, Overfitting, Period, Regression, ScoreIntervals, Scorecard, Subset, Verdict, baseline,
+    deflated_sharpe, drawdowns, pearson, ranks,
+};
+pub use fit::{Fitted, MemoryPlan, PhaseTime, Profile, RateTest, validate};
+pub use optimizer::{ScheduleConfig, Shape};
 pub use step::{Step, StepReport};
 pub use trainer::{Trainer, TrainerBuilder};
-pub use validation::validate;

@@ -24,6 +24,7 @@ pub struct Trainer {
     pub(crate) stop: StopFlag,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) collective: Arc<dyn Collective>,
+    pub(crate) sample_weights: Option<Arc<[f32]>>,
 }
 
 impl Trainer {
@@ -42,6 +43,7 @@ impl Trainer {
             stop: StopFlag::default(),
             clock: Arc::new(SystemClock),
             collective: Arc::new(Solo::new()),
+            sample_weights: None,
         }
     }
 
@@ -78,6 +80,7 @@ pub struct TrainerBuilder {
     stop: StopFlag,
     clock: Arc<dyn Clock>,
     collective: Arc<dyn Collective>,
+    sample_weights: Option<Arc<[f32]>>,
 }
 
 impl TrainerBuilder {
@@ -123,6 +126,13 @@ impl TrainerBuilder {
         self
     }
 
+    /// How much each training sample counts in the loss, by its number; all alike by default. The mean is over weights.
+    #[must_use]
+    pub fn sample_weights(mut self, weights: impl Into<Arc<[f32]>>) -> Self {
+        self.sample_weights = Some(weights.into());
+        self
+    }
+
     /// The name of the run; a fresh one by default.
     #[must_use]
     pub fn run(mut self, run: RunId) -> Self {
@@ -149,11 +159,16 @@ impl TrainerBuilder {
     /// # Errors
     /// [`Error::Invalid`] for a config that does not validate, a store or ledger that the config needs and nobody gave, or a
     /// store in clear where the config wants encryption.
-    pub fn build(self) -> Result<Trainer> {
+    pub fn build(mut self) -> Result<Trainer> {
         self.config.validate()?;
-        if self.config.cluster.precision == Precision::Bf16Mixed && !tapeloom_model::supports_bf16(&self.device) {
-            let device = format!("bf16-mixed on {:?}", self.device);
-            return Err(Error::invalid("cluster.precision", device, "this device has no kernels for it; give f32"));
+        if self.config.debug.fast_dev_run > 0 {
+            self.config = self.config.shortened();
+        }
+        let precision = self.config.cluster.precision;
+        let on_cuda_only = matches!(precision, Precision::Bf16Mixed | Precision::Tf32);
+        if on_cuda_only && !tapeloom_model::supports_bf16(&self.device) {
+            let value = format!("{} on {:?}", precision.name(), self.device);
+            return Err(Error::invalid("cluster.precision", value, "this device has no kernels for it; give f32"));
         }
         let checkpoint = &self.config.checkpoint;
         let store = match self.store {
@@ -162,10 +177,9 @@ impl TrainerBuilder {
                 return Err(Error::invalid("checkpoint.encrypt", true, remedy));
             }
             Some(store) => store,
-            None if checkpoint.every_n_epochs == 0 && checkpoint.save_top_k == 0 => Arc::new(MemoryStore::default()),
+            None if checkpoint.is_off() => Arc::new(MemoryStore::default()),
             None => {
-                let remedy =
-                    "pass a store to the builder, or set every_n_epochs and save_top_k to 0 to keep no checkpoints";
+                let remedy = "pass a store to the builder, or set every_n_epochs, every_n_steps, every_n_minutes and save_top_k to 0 to keep no checkpoints";
                 return Err(Error::invalid("store", "none", remedy));
             }
         };
@@ -193,6 +207,7 @@ impl TrainerBuilder {
             stop: self.stop,
             clock: self.clock,
             collective: self.collective,
+            sample_weights: self.sample_weights,
         })
     }
 }

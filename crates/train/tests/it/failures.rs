@@ -6,7 +6,9 @@ use tapeloom_core::{
 use tapeloom_dist::Solo;
 use tapeloom_model::burn::tensor::Device;
 use tapeloom_model::{LinearConfig, ModelConfig};
-use tapeloom_train::{CheckpointConfig, Checkpointer, Error, OptimizerConfig, Result, Step, TrainConfig, Trainer};
+use tapeloom_train::{
+    CheckpointConfig, Checkpointer, Error, OptimizerConfig, RecoveryConfig, Result, Step, TrainConfig, Trainer,
+};
 
 use crate::support::{config, fit, memory, network, panel, weights};
 
@@ -76,7 +78,8 @@ fn the_ledger_tells_the_story_of_a_run() -> Result<()> {
 fn divergence_is_named_before_weights_are_lost() -> Result<()> {
     let ledger = Arc::new(MemoryLedger::default());
     let optimizer = OptimizerConfig { learning_rate: 1e30, gradient_clip_norm: 0.0, ..config().optimizer };
-    let wild = TrainConfig { optimizer, ..config() };
+    let recovery = RecoveryConfig { max_rollbacks: 0, ..RecoveryConfig::default() };
+    let wild = TrainConfig { optimizer, recovery, ..config() };
     let error = fit(wild, memory(), |t| t.ledger(ledger.clone())).err().expect("it diverges");
     assert!(matches!(error, Error::Diverged { .. }), "{error}");
     assert!(error.to_string().contains("lower the learning rate"), "{error}");

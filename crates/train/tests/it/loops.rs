@@ -85,12 +85,10 @@ fn clipping_bounds_the_step_and_reports_the_norm_before() -> Result<()> {
 fn two_ranks_train_as_one() -> Result<()> {
     let config = TrainConfig { max_epochs: 2, ..config() };
     let one = fit(config.clone(), memory(), |t| t)?;
-    // The global batch stays the same: half the batch on each of two ranks.
-    let halved = TrainConfig { batch_size: config.batch_size / 2, ..config };
     let ranks = Threads::group(2, Threads::DEADLINE)?;
     let traces: Vec<_> = std::thread::scope(|scope| {
         let run = |rank: Threads| {
-            let config = halved.clone();
+            let config = config.clone();
             scope.spawn(move || fit(config, memory(), |t| t.collective(Arc::new(rank))))
         };
         let runs: Vec<_> = ranks.into_iter().map(run).collect();

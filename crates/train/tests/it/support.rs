@@ -50,7 +50,12 @@ pub(crate) fn config() -> TrainConfig {
         audit_trail: false,
         optimizer: OptimizerConfig { learning_rate: 0.01, ..OptimizerConfig::default() },
         early_stopping: EarlyStoppingConfig { patience: 0, min_delta: 0.0 },
-        checkpoint: CheckpointConfig { every_n_epochs: 1, save_top_k: 2, encrypt: false },
+        checkpoint: CheckpointConfig {
+            every_n_epochs: 1,
+            save_top_k: 2,
+            encrypt: false,
+            ..CheckpointConfig::default()
+        },
         ..TrainConfig::default()
     }
 }
