@@ -23,26 +23,24 @@
 #![forbid(unsafe_code)]
 
 pub mod contract;
-mod domain;
-mod draws;
 mod error;
-mod grid;
-mod optimize;
-mod params;
-mod sampler;
-mod snapshot;
+mod log;
+mod math;
+mod pareto;
+mod pruners;
+mod samplers;
 mod space;
-mod state;
+mod storage;
 mod study;
-mod trial;
 
-pub use domain::Domain;
-pub use draws::Draws;
 pub use error::{Error, Result};
-pub use grid::{Grid, GridBuilder};
-pub use optimize::Ending;
-pub use params::{ParamValue, Params};
-pub use sampler::{Random, Request, Sampler};
-pub use space::{Parameter, Space, SpaceBuilder};
-pub use study::{Direction, Study, StudyBuilder, Summary};
-pub use trial::{Trial, TrialOutcome, TrialRecord, TrialStatus};
+pub use log::{Checkpoint, Direction, Entry, Header, History, Judgement, TrialRecord, TrialStatus};
+pub use pareto::hypervolume;
+pub use pruners::{
+    Asha, Curve, Dominated, Hyperband, NoPruner, Patient, Percentile, Pruner, PruningAudit, Threshold, Verdict, Wilcoxon,
+    pruning_audit,
+};
+pub use samplers::{Grid, GridBuilder, Mode, Proposal, Random, Request, Sampler, Tpe, TpeConfig};
+pub use space::{Domain, Draws, ParamValue, Parameter, Params, Space, SpaceBuilder};
+pub use storage::{Decide, Journal, JournalBuilder, Memory, Storage};
+pub use study::{Advice, Ending, Explanation, Study, StudyBuilder, Summary, Trial, TrialOutcome, Values};

@@ -54,6 +54,25 @@ impl fmt::Display for ParamValue {
 pub struct Params(BTreeMap<String, ParamValue>);
 
 impl Params {
+    /// No values.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(BTreeMap::new())
+    }
+
+    /// Whether no parameter is active.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The same values with one more, or another one.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: ParamValue) -> Self {
+        self.insert(name, value);
+        self
+    }
+
     /// The value of a float parameter.
     ///
     /// # Errors

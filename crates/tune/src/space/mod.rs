@@ -1,8 +1,16 @@
+mod domain;
+mod draws;
+mod params;
+
+pub use domain::Domain;
+pub use draws::Draws;
+pub use params::{ParamValue, Params};
+
 use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Domain, Error, ParamValue, Params, Result};
+use crate::{Error, Result};
 
 /// What a study searches: named parameters, some of them active only when others have certain values.
 ///

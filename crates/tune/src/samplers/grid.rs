@@ -2,7 +2,8 @@ use std::collections::BTreeMap;
 
 use tapeloom_core::{Fingerprinter, Permutation, hash_words};
 
-use crate::{Domain, Error, ParamValue, Params, Request, Result, Sampler, Space};
+use super::{Proposal, Request, Sampler};
+use crate::{Domain, Error, ParamValue, Params, Result, Space};
 
 /// Tries every combination of values once, in an order that the study's seed shuffles.
 ///
@@ -66,21 +67,22 @@ impl Grid {
 }
 
 impl Sampler for Grid {
-    fn propose(&self, request: &Request<'_>) -> Result<Option<Params>> {
+    fn propose(&self, request: &Request<'_>) -> Result<Option<Proposal>> {
         let len = self.cells.len() as u64;
         if request.trial >= len {
             return Ok(None);
         }
-        let order = Permutation::new(len, hash_words(&[request.seed, len]));
-        Ok(self.cells.get(order.at(request.trial) as usize).map(|cell| self.cell(cell)))
+        let order = Permutation::new(len, hash_words(&[request.history.header().seed, len]));
+        let cell = self.cells.get(order.at(request.trial) as usize);
+        Ok(cell.map(|cell| Proposal::new(self.cell(cell), "grid")))
     }
 
     fn identity(&self) -> String {
         self.identity.clone()
     }
 
-    fn check(&self, space: &Space) -> Result<()> {
-        if *space == self.space {
+    fn check(&self, space: Option<&Space>, _: usize) -> Result<()> {
+        if space == Some(&self.space) {
             return Ok(());
         }
         Err(Error::invalid("sampler", "grid", "build the grid over the space of the study"))

@@ -1,0 +1,5 @@
+//! Numbers that samplers and pruners share.
+
+pub(crate) mod normal;
+pub(crate) mod ridge;
+pub(crate) mod simd;
