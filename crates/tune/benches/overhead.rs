@@ -7,7 +7,7 @@ use std::time::Instant;
 use tapeloom_tune::{Domain, Entry, Header, Memory, Params, Random, Request, Result, Sampler, Space, Storage, Study, TrialStatus};
 
 const SIZES: [u64; 4] = [100, 1_000, 5_000, 10_000];
-const REPEATS: u64 = 50;
+const REPEATS: u64 = 200;
 
 fn main() -> Result<()> {
     for size in SIZES {

@@ -37,6 +37,22 @@ pub(crate) fn ln_between(a: f64, b: f64) -> f64 {
     libm::log1p(-cdf(a) - cdf(-b))
 }
 
+/// As [`ln_between`], in a third of the time, for kernels of which there are many: to 10 digits, and to 4 beyond 12 widths, where
+/// what a kernel adds is lost in what the others do.
+pub(crate) fn ln_between_quick(a: f64, b: f64) -> f64 {
+    let (a, b) = if a > 0.0 { (-b, -a) } else { (a, b) };
+    if b - a < 1e-4 {
+        return ln_between(a, b);
+    }
+    if b > -12.0 {
+        // Of the lower tail when both are there, so that nothing cancels but what the step is short.
+        let (below, upto) = (libm::erfc(-a * FRAC_1_SQRT_2), libm::erfc(-b * FRAC_1_SQRT_2));
+        return (0.5 * (upto - below)).ln();
+    }
+    let ratio = (0.5 * (b - a) * (b + a)).exp() * b / a;
+    -0.5 * b * b - LN_SQRT_2PI + ((ratio - 1.0) / b * (1.0 - 1.0 / (b * b))).ln()
+}
+
 /// ln(1 - e^x) for a negative `x` (Mächler, "Accurately computing log(1 - exp(-|a|))", 2012).
 fn ln_one_minus_exp(x: f64) -> f64 {
     if x > -LN_2 { (-libm::expm1(x)).ln() } else { libm::log1p(-x.exp()) }
@@ -224,6 +240,13 @@ mod tests {
                 let share = (ln_between(a, x) - ln_between(a, b)).exp();
                 proptest::prop_assert!((share - u).abs() < 1e-6, "{} instead of {}", share, u);
             }
+        }
+
+        #[test]
+        fn the_quick_form_says_the_same(a in -40.0_f64..40.0, width in 1e-5_f64..10.0) {
+            let (quick, exact) = (ln_between_quick(a, a + width), ln_between(a, a + width));
+            let far = a > 12.0 || a + width < -12.0;
+            proptest::prop_assert!((quick - exact).abs() < if far { 2e-4 } else { 1e-9 }, "{} or {}", quick, exact);
         }
 
         #[test]

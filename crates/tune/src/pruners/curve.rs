@@ -1,4 +1,3 @@
-use super::percentile::quantile;
 use super::{Pruner, Verdict, is_turn, loss, newest};
 use crate::math::ridge::Ridge;
 use crate::{Error, History, Result, TrialRecord};
@@ -88,6 +87,15 @@ impl Curve {
         Some(over / all)
     }
 
+    /// What the best `quantile` of all ended trials reach. Those that were ended early count as worse, or the bar would rise with
+    /// every one of them.
+    fn bar(&self, history: &History) -> f64 {
+        let mut finals: Vec<f64> = history.trials().iter().filter_map(|t| t.value().map(|x| history.loss(x))).collect();
+        finals.sort_by(f64::total_cmp);
+        let place = self.quantile * (finals.len() as u64 + history.count("pruned")) as f64;
+        finals.get(place as usize).or(finals.last()).copied().unwrap_or(f64::INFINITY)
+    }
+
     /// Curves that were complete when it is judged, as they were at `step`.
     fn seen(&self, history: &History, step: u64) -> Vec<Seen> {
         let complete = history.trials().iter().rev().filter(|trial| trial.value().is_some());
@@ -135,9 +143,7 @@ impl Pruner for Curve {
         if curves.len() < FEWEST {
             return Verdict::Continue;
         }
-        // The trials that were ended count as worse than the bar, or it would rise with every one of them.
-        let mut finals: Vec<f64> = curves.iter().map(|curve| curve.last).collect();
-        let bar = quantile(&mut finals, self.quantile);
+        let bar = self.bar(history);
         let features = if own.is_finite() { self.features(history, trial, step) } else { None };
         let Some(features) = features else {
             return Verdict::Prune { reason: "it diverged".into(), bar: Some(history.loss(bar)) };

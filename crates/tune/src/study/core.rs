@@ -8,7 +8,7 @@ use tapeloom_core::{Event, Timestamp};
 use super::heartbeat::Heartbeat;
 use super::{Advice, StudyBuilder, TrialOutcome};
 use crate::pruners::Verdict;
-use crate::{Entry, Error, History, Result, Storage, TrialRecord, TrialStatus};
+use crate::{Direction, Entry, Error, History, Result, Storage, TrialRecord, TrialStatus};
 
 /// What a study and the trials that it gave out share.
 #[derive(Debug)]
@@ -145,7 +145,7 @@ impl Core {
         let retries = self.parts.retries;
         self.write(trial, attempt, |record| {
             let mut entries = unsaved.to_vec();
-            entries.push(ending(record, outcome, retries, now));
+            entries.push(ending(record, outcome, &self.parts.directions, retries, now));
             Ok(entries)
         })?;
         let event = {
@@ -254,13 +254,22 @@ impl Drop for Core {
     }
 }
 
-fn ending(record: &TrialRecord, outcome: &TrialOutcome, retries: u32, at: Timestamp) -> Entry {
+fn ending(
+    record: &TrialRecord,
+    outcome: &TrialOutcome,
+    directions: &[Direction],
+    retries: u32,
+    at: Timestamp,
+) -> Entry {
     let (trial, attempt) = (record.number, record.attempts);
     let status = match outcome {
         TrialOutcome::Paused => return Entry::Paused { trial, attempt, at },
         TrialOutcome::Returned(reason) => return Entry::Returned { trial, attempt, reason: reason.clone(), at },
         TrialOutcome::Complete(values) if values.0.iter().any(|value| value.is_nan()) => {
             TrialStatus::failed("an objective is not a number")
+        }
+        TrialOutcome::Complete(values) if directions.iter().zip(&values.0).any(|(d, x)| d.loss(*x) == f64::NEG_INFINITY) => {
+            TrialStatus::failed(format!("an objective is infinitely good: {:?}", values.0))
         }
         TrialOutcome::Complete(values) => TrialStatus::Complete { values: values.0.clone() },
         TrialOutcome::Pruned(reason) => TrialStatus::Pruned { reason: reason.clone() },

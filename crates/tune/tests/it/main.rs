@@ -1,1 +1,15 @@
 //! What a study promises, seen from outside.
+
+mod crash;
+mod define_by_run;
+mod grid;
+mod journal;
+mod ordered;
+mod pruning;
+mod sampling;
+mod space;
+mod storages;
+mod study;
+mod support;
+mod takeover;
+mod tpe;

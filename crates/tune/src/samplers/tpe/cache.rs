@@ -95,6 +95,10 @@ impl Cache {
                 }
             }
         }
+        for block in &mut self.blocks {
+            block.good.settle();
+            block.bad.settle();
+        }
     }
 
     /// All values that a parameter had, of good and of bad trials.

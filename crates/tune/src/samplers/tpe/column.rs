@@ -1,11 +1,10 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use pulp::Arch;
-
 use super::axis::{Axis, Interval, even};
 use super::parzen::{ln_mass, width};
 use crate::Draws;
+use crate::math::simd::Registers;
 use crate::math::{normal, simd};
 
 /// One axis of all kernels.
@@ -171,11 +170,13 @@ impl Column {
                 self.classes.list.iter().map(|class| if class.place == place { hit } else { miss }).collect()
             }
             Axis::Interval(interval) if self.axis.is_discrete() => {
+                let (low, high) = interval.around(place);
                 let ln = |class: &Class| {
                     if class.members == 0 {
                         return 0.0;
                     }
-                    ln_step(interval, place, class.place, class.width) - class.ln_mass
+                    let (a, b) = ((low - class.place) / class.width, (high - class.place) / class.width);
+                    normal::ln_between_quick(a, b) - class.ln_mass
                 };
                 self.classes.list.iter().map(ln).collect()
             }
@@ -184,11 +185,11 @@ impl Column {
     }
 
     /// Adds the logarithm of each kernel of `slots` at a place, without its constant.
-    pub(super) fn add(&self, arch: Arch, sums: &mut [f64], slots: Range<usize>, place: f64, table: &[f64]) {
+    pub(super) fn add(&self, registers: Registers, sums: &mut [f64], slots: Range<usize>, place: f64, table: &[f64]) {
         if self.axis.is_discrete() {
             simd::add_classes(sums, &self.classes.of[slots], table);
         } else {
-            simd::subtract_squares(arch, sums, &self.places[slots.clone()], &self.scales[slots], place);
+            simd::subtract_squares(registers, sums, &self.places[slots.clone()], &self.scales[slots], place);
         }
     }
 }
@@ -234,5 +235,5 @@ fn wide(interval: &Interval) -> (f64, f64) {
 /// The logarithm of a normal kernel's share of the step around a place.
 fn ln_step(interval: &Interval, at: f64, place: f64, width: f64) -> f64 {
     let (low, high) = interval.around(at);
-    normal::ln_between((low - place) / width, (high - place) / width)
+    normal::ln_between_quick((low - place) / width, (high - place) / width)
 }

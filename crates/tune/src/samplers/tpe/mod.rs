@@ -115,6 +115,7 @@ impl Tpe {
         let density = |values: Vec<(u64, f64)>, fades: bool| {
             let mut density = Parzen::new(std::slice::from_ref(&axis), fades);
             values.into_iter().for_each(|(number, place)| density.insert(number, &[place]));
+            density.settle();
             density
         };
         let (good, bad) = (density(good, !several), density(bad, true));

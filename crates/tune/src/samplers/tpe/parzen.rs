@@ -1,8 +1,7 @@
-use pulp::Arch;
-
 use super::axis::{Axis, Interval};
 use super::column::Column;
 use crate::Draws;
+use crate::math::simd::Registers;
 use crate::math::{normal, simd};
 
 /// A density over several axes: a weighted mixture of kernels, one at each observation, and a wide one over everything.
@@ -66,6 +65,11 @@ impl Parzen {
         self.renew(None);
     }
 
+    /// Brings the weights up to date; due after observations came or went, before the density is asked.
+    pub(crate) fn settle(&mut self) {
+        self.weights.renew(self.numbers.len());
+    }
+
     /// Draws a place on each axis, all from the same kernel.
     pub(crate) fn sample(&self, draws: &mut Draws) -> Vec<f64> {
         let mut left = draws.unit() * self.weights.total;
@@ -78,7 +82,7 @@ impl Parzen {
 
     /// The logarithm of the density at each candidate.
     pub(crate) fn ln_density(&self, candidates: &[Vec<f64>]) -> Vec<f64> {
-        let arch = Arch::new();
+        let registers = Registers::detect();
         // The wide kernel first; each block of kernels then adds to it.
         let wide = |candidate: &Vec<f64>| -> f64 {
             self.columns.iter().zip(candidate).map(|(column, place)| column.ln_wide(*place)).sum()
@@ -96,21 +100,21 @@ impl Parzen {
             for (i, candidate) in candidates.iter().enumerate() {
                 block.copy_from_slice(&self.constants[start..end]);
                 for ((column, place), table) in self.columns.iter().zip(candidate).zip(&tables[i]) {
-                    column.add(arch, block, start..end, *place, table);
+                    column.add(registers, block, start..end, *place, table);
                 }
-                let top = simd::max(arch, block);
+                let top = simd::max(registers, block);
                 if top > largest[i] {
                     sums[i] *= (largest[i] - top).exp();
                     largest[i] = top;
                 }
-                sums[i] += simd::weighted_exp_sum(arch, block, &self.weights.values[start..end], largest[i]);
+                sums[i] += simd::weighted_exp_sum(registers, block, &self.weights.values[start..end], largest[i]);
             }
         }
         let ln_total = self.weights.total.ln();
         largest.iter().zip(sums).map(|(top, sum)| top + sum.ln() - ln_total).collect()
     }
 
-    /// Brings constants and weights up to date after a change, `added` at its slot.
+    /// Brings constants up to date after a change, `added` at its slot.
     fn renew(&mut self, added: Option<usize>) {
         let mut changed: Vec<usize> = added.into_iter().collect();
         for column in &mut self.columns {
@@ -121,7 +125,6 @@ impl Parzen {
         for slot in changed {
             self.constants[slot] = self.columns.iter().map(|column| column.constant(slot)).sum();
         }
-        self.weights.renew(self.numbers.len());
     }
 }
 
