@@ -43,4 +43,8 @@ pub use pruners::{
 pub use samplers::{Grid, GridBuilder, Mode, Proposal, Random, Request, Sampler, Tpe, TpeConfig};
 pub use space::{Domain, Draws, ParamValue, Parameter, Params, Space, SpaceBuilder};
 pub use storage::{Decide, Journal, JournalBuilder, Memory, Storage};
+#[cfg(feature = "postgres")]
+pub use storage::{Postgres, PostgresBuilder};
+#[cfg(feature = "sqlite")]
+pub use storage::{Sqlite, SqliteBuilder};
 pub use study::{Advice, Ending, Explanation, Study, StudyBuilder, Summary, Trial, TrialOutcome, Values};

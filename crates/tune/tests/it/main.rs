@@ -5,6 +5,8 @@ mod define_by_run;
 mod grid;
 mod journal;
 mod ordered;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod pruning;
 mod sampling;
 mod space;

@@ -8,7 +8,7 @@ use crate::support::space;
 #[test]
 fn tpe_keeps_the_sampler_contract() -> Result<()> {
     for mode in [Mode::Group, Mode::Multivariate, Mode::Univariate] {
-        let fresh = || -> Box<dyn Sampler> { Box::new(Tpe::new(TpeConfig { mode, ..TpeConfig::default() })) };
+        let fresh = || -> Box<dyn Sampler> { Box::new(Tpe::new(TpeConfig { mode: Some(mode), ..TpeConfig::default() })) };
         contract::sampler(&fresh, &space()?, 1)?;
         contract::sampler(&fresh, &space()?, 2)?;
         contract::sampler(&fresh, &space()?, 3)?;

@@ -35,7 +35,7 @@ impl Cache {
         Self {
             history: history.identity(),
             changes: 0,
-            mode: config.mode,
+            mode: config.mode.unwrap_or(if history.directions().len() > 1 { Mode::Univariate } else { Mode::Group }),
             pending_counts: config.constant_liar,
             domains: history.domains().clone(),
             sets: BTreeSet::new(),

@@ -39,18 +39,18 @@ pub struct TpeConfig {
     pub startup: u64,
     /// Candidates of which the best is proposed; 24 by default.
     pub candidates: u64,
-    /// Which parameters are drawn together.
-    pub mode: Mode,
+    /// Which parameters are drawn together. By default those that always come together when there is one objective, and none
+    /// when there are several: a front is seldom where its neighbours' mixtures are.
+    pub mode: Option<Mode>,
     /// Whether trials that run count as bad ones; true by default.
     pub constant_liar: bool,
 }
 
 /// Which parameters a [`Tpe`] draws together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
     /// Those that always come together.
-    #[default]
     Group,
     /// Those that every trial has; the others one by one.
     Multivariate,
@@ -60,7 +60,7 @@ pub enum Mode {
 
 impl Default for TpeConfig {
     fn default() -> Self {
-        Self { startup: 10, candidates: 24, mode: Mode::default(), constant_liar: true }
+        Self { startup: 10, candidates: 24, mode: None, constant_liar: true }
     }
 }
 
@@ -152,7 +152,8 @@ impl Sampler for Tpe {
 
     fn identity(&self) -> String {
         let TpeConfig { startup, candidates, mode, constant_liar } = &self.config;
-        format!("tpe ({mode:?}, startup {startup}, candidates {candidates}, liar {constant_liar})").to_lowercase()
+        let mode = mode.map_or("default".to_owned(), |mode| format!("{mode:?}"));
+        format!("tpe ({mode}, startup {startup}, candidates {candidates}, liar {constant_liar})").to_lowercase()
     }
 
     fn check(&self, _: Option<&crate::Space>, _: usize) -> Result<()> {
