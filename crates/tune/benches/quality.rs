@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::f64::consts::PI;
 use std::fs;
 
-use tapeloom_tune::{Direction, Random, Result, Space, Study, StudyBuilder, Tpe, Trial, hypervolume};
+use tapeloom_tune::{Direction, Gp, Random, Result, Sobol, Study, StudyBuilder, Tpe, Trial, hypervolume};
 
 const TRIALS: u64 = 200;
 
@@ -66,6 +66,8 @@ fn run(
 fn chosen(builder: StudyBuilder, sampler: &str, _problem: &str) -> Result<Option<StudyBuilder>> {
     Ok(Some(match sampler {
         "random" => builder.sampler(Random),
+        "sobol" => builder.sampler(Sobol),
+        "gp" => builder.sampler(Gp::default()),
         _ => builder.sampler(Tpe::default()),
     }))
 }

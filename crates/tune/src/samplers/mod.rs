@@ -1,13 +1,18 @@
 //! Who proposes what to try.
 
+mod cube;
+mod gp;
 mod grid;
 mod random;
+mod sobol;
 mod tpe;
 
 use std::fmt;
 
+pub use gp::Gp;
 pub use grid::{Grid, GridBuilder};
 pub use random::Random;
+pub use sobol::Sobol;
 pub use tpe::{Mode, Tpe, TpeConfig};
 
 use crate::{Domain, Draws, History, ParamValue, Params, Parameter, Result, Space};

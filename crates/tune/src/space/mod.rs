@@ -116,6 +116,11 @@ impl Parameter {
         &self.domain
     }
 
+    /// Whether every trial has it.
+    pub(crate) const fn is_unconditional(&self) -> bool {
+        self.conditions.is_empty()
+    }
+
     /// Whether it has a value next to these values of its parents.
     #[must_use]
     pub fn is_active(&self, parents: &Params) -> bool {
