@@ -1,12 +1,13 @@
-//! How good the best of 200 trials is, against what peers found: `cargo bench -p tapeloom-tune --bench quality -- SAMPLER SEEDS
-//! PEERS.jsonl ..`, with files that `benches/peers/tune_quality.py` wrote. Regret of one objective, lost hypervolume of several.
+//! How good the best of 200 trials is, against what peers found: `cargo bench -p tapeloom-tune --bench quality -- SAMPLER[:THREADS]
+//! SEEDS PEERS.jsonl ..`, with files that `benches/peers/tune_quality.py` wrote. Regret of one objective, lost hypervolume of several.
 #![expect(clippy::print_stdout, reason = "it is a program")]
 
 use std::collections::BTreeMap;
 use std::f64::consts::PI;
 use std::fs;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use tapeloom_tune::{Direction, Gp, Random, Result, Sobol, Study, StudyBuilder, Tpe, Trial, hypervolume};
+use tapeloom_tune::{Auto, CmaEs, Direction, Gp, Nsga2, Random, Result, Sobol, Study, StudyBuilder, Tpe, Trial, hypervolume};
 
 const TRIALS: u64 = 200;
 
@@ -26,11 +27,21 @@ const PROBLEMS: [Problem; 9] = [
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
-    let name = arguments.first().map_or("tpe", String::as_str);
-    let seeds = arguments.get(1).and_then(|seeds| seeds.parse().ok()).unwrap_or(20);
+    let first = arguments.first().map_or("tpe", String::as_str);
+    let (name, threads) = first.split_once(':').map_or((first, 1), |(name, n)| (name, n.parse().unwrap_or(1)));
+    let seeds: u64 = arguments.get(1).and_then(|seeds| seeds.parse().ok()).unwrap_or(20);
     let peers: Vec<BTreeMap<String, Vec<Vec<f64>>>> = arguments.iter().skip(2).map(|path| read(path)).collect();
     for (problem, objectives, objective) in PROBLEMS {
-        let own = (0..seeds).map(|seed| run(name, problem, seed, objectives, objective)).collect::<Result<Vec<_>>>()?;
+        let next = AtomicU64::new(0);
+        let work = || -> Result<Vec<Option<Vec<f64>>>> {
+            let seeds = std::iter::from_fn(|| Some(next.fetch_add(1, Ordering::SeqCst)).filter(|seed| *seed < seeds));
+            seeds.map(|seed| run(name, problem, seed, objectives, objective)).collect()
+        };
+        let own = std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+            let joined = workers.into_iter().map(|worker| worker.join().expect("no panic"));
+            joined.collect::<Result<Vec<_>>>().map(|parts| parts.concat())
+        })?;
         let own: Vec<Vec<f64>> = own.into_iter().flatten().collect();
         if own.is_empty() {
             continue;
@@ -63,11 +74,15 @@ fn run(
     Ok(Some(marks(problem, &values)))
 }
 
-fn chosen(builder: StudyBuilder, sampler: &str, _problem: &str) -> Result<Option<StudyBuilder>> {
+fn chosen(builder: StudyBuilder, sampler: &str, problem: &str) -> Result<Option<StudyBuilder>> {
     Ok(Some(match sampler {
         "random" => builder.sampler(Random),
         "sobol" => builder.sampler(Sobol),
         "gp" => builder.sampler(Gp::default()),
+        "auto" => builder.sampler(Auto::default()),
+        "nsga2" => builder.sampler(Nsga2::default()),
+        "cmaes" if matches!(problem, "zdt1" | "dtlz2") => return Ok(None),
+        "cmaes" => builder.sampler(CmaEs::default()),
         _ => builder.sampler(Tpe::default()),
     }))
 }

@@ -40,7 +40,9 @@ pub use pruners::{
     Asha, Curve, Dominated, Hyperband, NoPruner, Patient, Percentile, Pruner, PruningAudit, Threshold, Verdict, Wilcoxon,
     pruning_audit,
 };
-pub use samplers::{Gp, Grid, GridBuilder, Mode, Proposal, Random, Request, Sampler, Sobol, Tpe, TpeConfig};
+pub use samplers::{
+    Auto, CmaEs, Gp, Grid, GridBuilder, Mode, Nsga2, Proposal, Random, Request, Sampler, Sobol, Tpe, TpeConfig,
+};
 pub use space::{Domain, Draws, ParamValue, Parameter, Params, Space, SpaceBuilder};
 pub use storage::{Decide, Journal, JournalBuilder, Memory, Storage};
 #[cfg(feature = "postgres")]

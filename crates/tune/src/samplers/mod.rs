@@ -1,16 +1,22 @@
 //! Who proposes what to try.
 
+mod auto;
+mod cmaes;
 mod cube;
 mod gp;
 mod grid;
+mod nsga;
 mod random;
 mod sobol;
 mod tpe;
 
 use std::fmt;
 
+pub use auto::Auto;
+pub use cmaes::CmaEs;
 pub use gp::Gp;
 pub use grid::{Grid, GridBuilder};
+pub use nsga::Nsga2;
 pub use random::Random;
 pub use sobol::Sobol;
 pub use tpe::{Mode, Tpe, TpeConfig};
