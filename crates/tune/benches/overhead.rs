@@ -2,8 +2,6 @@
 //! `benches/peers/tune_overhead.py`; both print one line of JSON for each size.
 #![expect(clippy::print_stdout, reason = "it is a program")]
 
-use std::time::Instant;
-
 use tapeloom_tune::{Domain, Entry, Header, Memory, Params, Random, Request, Result, Sampler, Space, Storage, Study, TrialStatus};
 
 const SIZES: [u64; 4] = [100, 1_000, 5_000, 10_000];
@@ -15,7 +13,27 @@ fn main() -> Result<()> {
             println!(r#"{{"tuner":"tapeloom","storage":"memory","style":"{style}","trials":{size},"ms":{ms:.4}}}"#);
         }
     }
+    let folder = tempfile::tempdir().expect("a folder");
+    let journal = tapeloom_tune::Journal::builder(folder.path().join("a.study")).sync(false).open()?;
+    println!(r#"{{"tuner":"tapeloom","storage":"journal","trials":1000,"ms":{:.4}}}"#, stored(1_000, journal)?);
+    #[cfg(feature = "sqlite")]
+    {
+        let sqlite = tapeloom_tune::Sqlite::builder(folder.path().join("a.db"), "overhead").sync(false).open()?;
+        println!(r#"{{"tuner":"tapeloom","storage":"sqlite","trials":1000,"ms":{:.4}}}"#, stored(1_000, sqlite)?);
+    }
+    #[cfg(feature = "postgres")]
+    if let Some(server) = std::env::args().find(|word| word.starts_with("postgres")) {
+        let postgres = tapeloom_tune::Postgres::open(server, format!("overhead-{}", std::process::id()))?;
+        println!(r#"{{"tuner":"tapeloom","storage":"postgres","trials":1000,"ms":{:.4}}}"#, stored(1_000, postgres)?);
+    }
     Ok(())
+}
+
+/// Over another storage, with trials that name their parameters as they run.
+fn stored(size: u64, storage: impl Storage + 'static) -> Result<f64> {
+    let entries = filled(size, false)?.read(0)?;
+    storage.transact(0, &mut |_| Ok(entries.iter().map(|entry| entry.as_ref().clone()).collect()))?;
+    asked(Study::define_by_run().seed(1).storage(storage).build()?)
 }
 
 fn space() -> Result<Space> {
@@ -56,6 +74,17 @@ fn filled(size: u64, declared: bool) -> Result<Memory> {
     Ok(memory)
 }
 
+/// Of one step, in the mean. CPU time and not wall time, as other programs may run; as Linux counts it for this thread.
+fn cpu_ms(step: impl Fn() -> Result<()>) -> Result<f64> {
+    let spent = || {
+        let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+        text.split(' ').next().and_then(|ns| ns.parse::<f64>().ok()).unwrap_or(f64::NAN)
+    };
+    let start = spent();
+    (0..REPEATS).try_for_each(|_| step())?;
+    Ok((spent() - start) / 1e6 / REPEATS as f64)
+}
+
 fn declared(size: u64) -> Result<f64> {
     let study = Study::builder(space()?).seed(1).storage(filled(size, true)?).build()?;
     let step = || -> Result<()> {
@@ -63,14 +92,15 @@ fn declared(size: u64) -> Result<f64> {
         study.tell(&trial, loss(trial.params()))
     };
     step()?;
-    let start = Instant::now();
-    (0..REPEATS).try_for_each(|_| step())?;
-    Ok(start.elapsed().as_secs_f64() * 1e3 / REPEATS as f64)
+    cpu_ms(step)
 }
 
 fn define_by_run(size: u64) -> Result<f64> {
+    asked(Study::define_by_run().seed(1).storage(filled(size, false)?).build()?)
+}
+
+fn asked(study: Study) -> Result<f64> {
     let space = space()?;
-    let study = Study::define_by_run().seed(1).storage(filled(size, false)?).build()?;
     let domains: Vec<(&str, &Domain)> = space.parameters().iter().map(|p| (p.name(), p.domain())).collect();
     let step = || -> Result<()> {
         let trial = study.ask()?;
@@ -81,7 +111,5 @@ fn define_by_run(size: u64) -> Result<f64> {
         study.tell(&trial, loss(&params))
     };
     step()?;
-    let start = Instant::now();
-    (0..REPEATS).try_for_each(|_| step())?;
-    Ok(start.elapsed().as_secs_f64() * 1e3 / REPEATS as f64)
+    cpu_ms(step)
 }

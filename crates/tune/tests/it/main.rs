@@ -8,6 +8,7 @@ mod ordered;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod pruning;
+mod samplers;
 mod sampling;
 mod space;
 mod storages;
