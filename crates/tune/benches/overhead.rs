@@ -2,7 +2,9 @@
 //! `benches/peers/tune_overhead.py`; both print one line of JSON for each size.
 #![expect(clippy::print_stdout, reason = "it is a program")]
 
-use tapeloom_tune::{Domain, Entry, Header, Memory, Params, Random, Request, Result, Sampler, Space, Storage, Study, TrialStatus};
+use tapeloom_tune::{
+    Domain, Entry, Header, Memory, Params, Random, Request, Result, Sampler, Space, Storage, Study, TrialStatus,
+};
 
 const SIZES: [u64; 4] = [100, 1_000, 5_000, 10_000];
 const REPEATS: u64 = 200;
@@ -56,7 +58,8 @@ fn filled(size: u64, declared: bool) -> Result<Memory> {
     let mut entries = vec![Entry::Created(header)];
     for trial in 0..size {
         let at = Default::default();
-        let params = Random.propose(&Request::new(&drawing, trial))?.map(|proposal| proposal.params).unwrap_or_default();
+        let params =
+            Random.propose(&Request::new(&drawing, trial))?.map(|proposal| proposal.params).unwrap_or_default();
         let added = if declared { params.clone() } else { Params::new() };
         entries.push(Entry::Added { params: Some(added), seen: None, by: "bench".into(), at });
         entries.push(Entry::Claimed { trial, worker: 1, at });

@@ -7,7 +7,9 @@ use std::f64::consts::PI;
 use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tapeloom_tune::{Auto, CmaEs, Direction, Gp, Nsga2, Random, Result, Sobol, Study, StudyBuilder, Tpe, Trial, hypervolume};
+use tapeloom_tune::{
+    Auto, CmaEs, Direction, Gp, Nsga2, Random, Result, Sobol, Study, StudyBuilder, Tpe, Trial, hypervolume,
+};
 
 const TRIALS: u64 = 200;
 
@@ -70,7 +72,8 @@ fn run(
     let Some(builder) = chosen(builder, sampler, problem)? else { return Ok(None) };
     let study = builder.build()?;
     study.optimize(TRIALS, objective)?;
-    let values: Vec<Vec<f64>> = study.trials()?.iter().filter_map(|trial| trial.values().map(<[f64]>::to_vec)).collect();
+    let values: Vec<Vec<f64>> =
+        study.trials()?.iter().filter_map(|trial| trial.values().map(<[f64]>::to_vec)).collect();
     Ok(Some(marks(problem, &values)))
 }
 
@@ -109,7 +112,8 @@ fn read(path: &str) -> BTreeMap<String, Vec<Vec<f64>>> {
             Some(list) => list.iter().map(float).collect(),
             None => vec![float(value)],
         };
-        let values: Vec<Vec<f64>> = line["values"].as_array().map(|all| all.iter().map(of).collect()).unwrap_or_default();
+        let values: Vec<Vec<f64>> =
+            line["values"].as_array().map(|all| all.iter().map(of).collect()).unwrap_or_default();
         let problem = line["problem"].as_str().unwrap_or_default().to_owned();
         let marks = marks(&problem, &values);
         found.entry(problem).or_default().push(marks);

@@ -24,22 +24,28 @@
 
 pub mod contract;
 mod error;
+mod importance;
 mod log;
 mod math;
+mod optuna;
 mod pareto;
 mod pruners;
+mod report;
 mod samplers;
 mod space;
 mod storage;
 mod study;
 
 pub use error::{Error, Result};
+pub use importance::{Importance, fanova, ped_anova};
 pub use log::{Checkpoint, Direction, Entry, Header, History, Judgement, TrialRecord, TrialStatus};
+pub use optuna::{OptunaStudy, read_optuna_journal, write_optuna_journal};
 pub use pareto::hypervolume;
 pub use pruners::{
-    Asha, Curve, Dominated, Hyperband, NoPruner, Patient, Percentile, Pruner, PruningAudit, Threshold, Verdict, Wilcoxon,
-    pruning_audit,
+    Asha, Curve, Dominated, Hyperband, NoPruner, Patient, Percentile, Pruner, PruningAudit, Threshold, Verdict,
+    Wilcoxon, pruning_audit,
 };
+pub use report::{study_html, trials_csv};
 pub use samplers::{
     Auto, CmaEs, Gp, Grid, GridBuilder, Mode, Nsga2, Proposal, Random, Request, Sampler, Sobol, Tpe, TpeConfig,
 };

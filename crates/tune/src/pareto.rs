@@ -117,9 +117,8 @@ pub(crate) fn largest_volume(points: &[&[f64]], reference: &[f64], count: usize)
     let (mut chosen, mut taken): (Vec<usize>, Vec<Vec<f64>>) = (Vec::new(), Vec::new());
     while chosen.len() < count && !gains.is_empty() {
         let best = |gains: &[(f64, usize)]| {
-            let place = (0..gains.len()).max_by(|a, b| {
-                gains[*a].0.total_cmp(&gains[*b].0).then(gains[*b].1.cmp(&gains[*a].1))
-            });
+            let place =
+                (0..gains.len()).max_by(|a, b| gains[*a].0.total_cmp(&gains[*b].0).then(gains[*b].1.cmp(&gains[*a].1)));
             place.unwrap_or(0)
         };
         let mut place = best(&gains);

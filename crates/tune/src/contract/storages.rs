@@ -1,7 +1,6 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-
 use crate::{Direction, Entry, Error, Header, Result, Storage};
 
 /// What every [`Storage`] promises. `open` opens a new connection to the same study, which is empty at first.

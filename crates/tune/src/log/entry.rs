@@ -219,9 +219,7 @@ pub(super) mod exact_lists {
         serializer.collect_map(map.iter().map(|(key, values)| (key, Exact(values.clone()))))
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<BTreeMap<u64, Vec<f64>>, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<u64, Vec<f64>>, D::Error> {
         let map = BTreeMap::<u64, Exact>::deserialize(deserializer)?;
         Ok(map.into_iter().map(|(key, Exact(values))| (key, values)).collect())
     }

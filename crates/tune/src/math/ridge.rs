@@ -19,7 +19,8 @@ impl Ridge {
             return None;
         }
         let total: f64 = weights.iter().sum();
-        let weighted = |value: &dyn Fn(usize) -> f64| (0..rows.len()).map(|i| weights[i] * value(i)).sum::<f64>() / total;
+        let weighted =
+            |value: &dyn Fn(usize) -> f64| (0..rows.len()).map(|i| weights[i] * value(i)).sum::<f64>() / total;
         let means: Vec<f64> = (0..columns).map(|j| weighted(&|i| rows[i][j])).collect();
         let scale = |j: usize| weighted(&|i| (rows[i][j] - means[j]).powi(2)).sqrt();
         let scales: Vec<f64> = (0..columns).map(scale).map(|s| if s > 1e-300 { s } else { 1.0 }).collect();

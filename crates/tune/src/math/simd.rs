@@ -106,20 +106,7 @@ fn exp(x: f64) -> f64 {
     let n = shifted - ROUND;
     let r = (x - n * LN_2_HIGH) - n * LN_2_LOW;
     let mut sum = 1.0 / 479_001_600.0;
-    for factorial in [
-        39_916_800.0,
-        3_628_800.0,
-        362_880.0,
-        40_320.0,
-        5_040.0,
-        720.0,
-        120.0,
-        24.0,
-        6.0,
-        2.0,
-        1.0,
-        1.0,
-    ] {
+    for factorial in [39_916_800.0, 3_628_800.0, 362_880.0, 40_320.0, 5_040.0, 720.0, 120.0, 24.0, 6.0, 2.0, 1.0, 1.0] {
         sum = sum * r + 1.0 / factorial;
     }
     sum * f64::from_bits((shifted.to_bits() << 52).wrapping_add(1023 << 52))

@@ -66,7 +66,10 @@ impl fmt::Display for PruningAudit {
         write!(f, "{pruned} trials were pruned; {audited} more ran on for the audit")?;
         if let Some((rate, low, high)) = rate {
             let (rate, low, high) = (rate * 100.0, low * 100.0, high * 100.0);
-            write!(f, ", {wrong} of them wrongly judged: {rate:.1} %, from {low:.1} to {high:.1} % at 95 % confidence")?;
+            write!(
+                f,
+                ", {wrong} of them wrongly judged: {rate:.1} %, from {low:.1} to {high:.1} % at 95 % confidence"
+            )?;
             write!(f, "; {became_best} became the best")?;
         }
         write!(f, ".")

@@ -19,8 +19,10 @@ impl Hyperband {
         let first = Asha::new(min_step, eta);
         let eta = first.eta;
         let starts = std::iter::successors(Some(first.min_step), |start| start.checked_mul(eta));
-        let brackets: Vec<Asha> =
-            starts.take_while(|start| *start <= max_step.max(first.min_step)).map(|start| Asha::new(start, eta)).collect();
+        let brackets: Vec<Asha> = starts
+            .take_while(|start| *start <= max_step.max(first.min_step))
+            .map(|start| Asha::new(start, eta))
+            .collect();
         let count = brackets.len() as u32;
         // As many trials as make the brackets equally expensive.
         let share = |b: u32| (u64::from(count) * eta.pow(count - 1 - b)).div_ceil(u64::from(count - b));

@@ -85,7 +85,11 @@ pub(crate) fn quantile(values: &mut [f64], share: f64) -> f64 {
     values.sort_by(f64::total_cmp);
     let place = share * (values.len() - 1) as f64;
     let (below, above) = (place.floor() as usize, place.ceil() as usize);
-    if below == above { values[below] } else { values[below] + (values[above] - values[below]) * (place - below as f64) }
+    if below == above {
+        values[below]
+    } else {
+        values[below] + (values[above] - values[below]) * (place - below as f64)
+    }
 }
 
 #[cfg(test)]

@@ -12,6 +12,9 @@ mod tpe;
 
 use std::fmt;
 
+pub(crate) use self::cube::Cube;
+pub(crate) use self::tpe::axis::Axis;
+pub(crate) use self::tpe::split::reference;
 pub use auto::Auto;
 pub use cmaes::CmaEs;
 pub use gp::Gp;
@@ -21,7 +24,7 @@ pub use random::Random;
 pub use sobol::Sobol;
 pub use tpe::{Mode, Tpe, TpeConfig};
 
-use crate::{Domain, Draws, History, ParamValue, Params, Parameter, Result, Space};
+use crate::{Domain, Draws, History, ParamValue, Parameter, Params, Result, Space};
 
 /// Proposes the parameters of trials.
 ///

@@ -107,7 +107,8 @@ impl Postgres {
         }
         let bodies = appended.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>();
         let bodies = bodies.map_err(|e| Error::storage("write a step of the study", e))?;
-        let insert = "WITH step AS (UPDATE tapeloom_study SET entries = $2::bigint + cardinality($3::text[]) WHERE id = $1)
+        let insert =
+            "WITH step AS (UPDATE tapeloom_study SET entries = $2::bigint + cardinality($3::text[]) WHERE id = $1)
             INSERT INTO tapeloom_entry (study, place, body)
             SELECT $1, $2::bigint + number - 1, body FROM unnest($3::text[]) WITH ORDINALITY AS new (body, number)";
         transaction.execute(insert, &[&self.study, &entries, &bodies]).map_err(failed)?;
@@ -156,7 +157,10 @@ impl Connection {
     }
 
     /// Runs a request that may be run again: once more when the connection turns out to be cut off.
-    fn with<T>(&self, mut request: impl FnMut(&mut Client) -> Result<T, postgres::Error>) -> Result<T, postgres::Error> {
+    fn with<T>(
+        &self,
+        mut request: impl FnMut(&mut Client) -> Result<T, postgres::Error>,
+    ) -> Result<T, postgres::Error> {
         let mut client = self.lock();
         let fresh = client.is_none();
         match request(self.connected(&mut client)?) {
@@ -255,7 +259,8 @@ impl Postgres {
         let rows = self.connection.with(|client| client.query(READ, &[&self.study, &place]));
         let task = format!("learn whether a step was written to {}; open the study anew", self.name());
         let rows = rows.map_err(|e| Error::storage(task, e))?;
-        let stands = rows.len() >= bodies.len() && rows.iter().zip(bodies).all(|(row, body)| row.get::<_, &str>(0) == body);
+        let stands =
+            rows.len() >= bodies.len() && rows.iter().zip(bodies).all(|(row, body)| row.get::<_, &str>(0) == body);
         if stands { self.parse(&rows[..bodies.len()]) } else { Err(error) }
     }
 }
@@ -269,6 +274,9 @@ impl fmt::Debug for Postgres {
 impl fmt::Debug for PostgresBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The config may hold a password.
-        f.debug_struct("PostgresBuilder").field("study", &self.study).field("lease", &self.lease).finish_non_exhaustive()
+        f.debug_struct("PostgresBuilder")
+            .field("study", &self.study)
+            .field("lease", &self.lease)
+            .finish_non_exhaustive()
     }
 }

@@ -8,8 +8,8 @@ use super::Study;
 use super::core::Core;
 use crate::samplers::Proposal;
 use crate::{
-    Direction, Domain, Draws, Error, Header, History, Memory, NoPruner, ParamValue, Params, Pruner, Result, Sampler, Space,
-    Storage, Tpe,
+    Direction, Domain, Draws, Error, Header, History, Memory, NoPruner, ParamValue, Params, Pruner, Result, Sampler,
+    Space, Storage, Tpe,
 };
 
 /// Puts a [`Study`] together.
@@ -245,7 +245,8 @@ impl Filter {
                 break;
             }
             let seed = hash_words(&[history.header().seed, round]);
-            let pick = |name: &str, domain: &Domain| -> ParamValue { domain.sample(&mut Draws::new(seed, trial, name)) };
+            let pick =
+                |name: &str, domain: &Domain| -> ParamValue { domain.sample(&mut Draws::new(seed, trial, name)) };
             proposal.params = space.fill(|parameter| Ok(pick(parameter.name(), parameter.domain())))?;
             proposal.by = "random, as the filter refused what was proposed".into();
         }

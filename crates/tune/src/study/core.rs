@@ -151,11 +151,8 @@ impl Core {
         let event = {
             let history = self.lock();
             let record = history.trial(trial)?;
-            let finished = Event::TrialFinished {
-                trial,
-                value: record.value(),
-                seconds: record.seconds().unwrap_or_default(),
-            };
+            let finished =
+                Event::TrialFinished { trial, value: record.value(), seconds: record.seconds().unwrap_or_default() };
             record.status.is_final().then_some(finished)
         };
         self.told.notify_all();
@@ -268,7 +265,9 @@ fn ending(
         TrialOutcome::Complete(values) if values.0.iter().any(|value| value.is_nan()) => {
             TrialStatus::failed("an objective is not a number")
         }
-        TrialOutcome::Complete(values) if directions.iter().zip(&values.0).any(|(d, x)| d.loss(*x) == f64::NEG_INFINITY) => {
+        TrialOutcome::Complete(values)
+            if directions.iter().zip(&values.0).any(|(d, x)| d.loss(*x) == f64::NEG_INFINITY) =>
+        {
             TrialStatus::failed(format!("an objective is infinitely good: {:?}", values.0))
         }
         TrialOutcome::Complete(values) => TrialStatus::Complete { values: values.0.clone() },

@@ -12,8 +12,8 @@ mod trial;
 
 use std::sync::Arc;
 
-use self::core::Core;
 pub use self::builder::StudyBuilder;
+use self::core::Core;
 pub use self::explain::Explanation;
 pub use self::optimize::Ending;
 pub use self::outcome::{Advice, TrialOutcome, Values};
@@ -31,13 +31,11 @@ pub struct Study {
 
 impl Study {
     /// Starts a study of `space`: minimizing, seed 0, [`Tpe`](crate::Tpe), no pruner, in memory, the machine's clock.
-    #[must_use]
     pub fn builder(space: Space) -> StudyBuilder {
         StudyBuilder::new(Some(space))
     }
 
     /// Starts a study whose trials name their parameters as they run, by [`Trial::suggest`] and its shorter forms.
-    #[must_use]
     pub fn define_by_run() -> StudyBuilder {
         StudyBuilder::new(None)
     }

@@ -140,8 +140,7 @@ impl Trial {
     /// [`Error::Invalid`] for a step that was reported before or the wrong number of values, and those of the storage.
     pub fn report(&self, step: u64, values: impl Into<Values>) -> Result<Advice> {
         let values = values.into().0;
-        let advice =
-            self.saving(|unsaved| self.core.report(self.number, self.attempt, step, &values, unsaved))?;
+        let advice = self.saving(|unsaved| self.core.report(self.number, self.attempt, step, &values, unsaved))?;
         if advice.ends() { Ok(advice) } else { Ok(self.advice()) }
     }
 
@@ -240,7 +239,8 @@ impl Trial {
     fn declared(&self, name: &str, domain: &Domain) -> Result<ParamValue> {
         let history = self.core.lock();
         let declared = history.domains().get(name).filter(|declared| *declared == domain);
-        declared.ok_or_else(|| Error::invalid(name, domain, "the declared space has no such parameter of that range"))?;
+        declared
+            .ok_or_else(|| Error::invalid(name, domain, "the declared space has no such parameter of that range"))?;
         drop(history);
         let inactive = || Error::invalid("parameter", name, "it is not active in this trial");
         self.params.value(name).cloned().ok_or_else(inactive)

@@ -1,8 +1,6 @@
 use std::collections::BTreeSet;
 
-use tapeloom_tune::{
-    Domain, Ending, Error, Grid, ParamValue, Params, Result, Space, Study, contract,
-};
+use tapeloom_tune::{Domain, Ending, Error, Grid, ParamValue, Params, Result, Space, Study, contract};
 
 use crate::support::{params_of, propose, space};
 

@@ -101,7 +101,8 @@ fn a_disk_that_is_full_loses_nothing_that_was_told() -> Result<()> {
     // A limit on the size of files stands for a full disk: writes end in the middle.
     let program = std::env::current_exe().expect("this program");
     let blocks = before.len() / 512 + 1;
-    let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" --exact crash::child_that_fills_the_disk --ignored");
+    let script =
+        format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" --exact crash::child_that_fills_the_disk --ignored");
     let status = std::process::Command::new("bash")
         .args(["-c", &script])
         .arg(program)

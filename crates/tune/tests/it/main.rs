@@ -2,6 +2,7 @@
 
 mod crash;
 mod define_by_run;
+mod exchange;
 mod grid;
 mod journal;
 mod ordered;

@@ -3,8 +3,8 @@ use std::time::Duration;
 
 use tapeloom_core::ManualClock;
 use tapeloom_tune::{
-    Advice, Asha, Curve, Direction, Dominated, Error, Hyperband, Patient, Percentile, Pruner, Random, Result, Space, Study,
-    Threshold, Trial, TrialOutcome, Wilcoxon, pruning_audit,
+    Advice, Asha, Curve, Direction, Dominated, Error, Hyperband, Patient, Percentile, Pruner, Random, Result, Space,
+    Study, Threshold, Trial, TrialOutcome, Wilcoxon, pruning_audit,
 };
 
 fn study(pruner: impl Pruner + 'static) -> Result<Study> {
@@ -146,7 +146,8 @@ fn several_objectives_are_pruned_when_most_beat_them() -> Result<()> {
 /// Curves that cross: what ends well starts slowly, and noise is on top.
 fn crossing(trial: &Trial, step: u64) -> Result<f64> {
     let x = trial.params().float("x")?;
-    let noise = (trial.seed().wrapping_mul(step).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as f64 / (1 << 24) as f64 - 0.5;
+    let noise =
+        (trial.seed().wrapping_mul(step).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as f64 / (1 << 24) as f64 - 0.5;
     let speed = 0.02 + 0.3 * x;
     let end = 0.1 + 0.8 * x;
     Ok(end + 2.0 * (-speed * step as f64).exp() + 0.02 * noise)

@@ -12,7 +12,11 @@ fn every_sampler_keeps_the_contract() -> Result<()> {
     contract::sampler(&|| Box::new(CmaEs::default()), &space()?, 1)?;
     contract::sampler(&|| Box::new(Nsga2::new(10)), &space()?, 2)?;
     contract::sampler(&|| Box::new(Auto::default()), &space()?, 1)?;
-    contract::sampler(&|| Box::new(Auto::default()), &Space::builder().float("x", 0.0..=1.0).int("n", 1..=9).build()?, 2)
+    contract::sampler(
+        &|| Box::new(Auto::default()),
+        &Space::builder().float("x", 0.0..=1.0).int("n", 1..=9).build()?,
+        2,
+    )
 }
 
 #[test]
@@ -113,7 +117,10 @@ fn auto_says_what_it_picked_and_why() -> Result<()> {
     let study = Study::builder(space()?).seed(1).sampler(Auto::default()).build()?;
     study.optimize(12, |trial| loss(trial.params()))?;
     let text = study.explain(11)?.to_string();
-    assert!(text.contains("Chosen by auto: tpe, from 2 good of 11 trials, as some parameters are conditional"), "{text}");
+    assert!(
+        text.contains("Chosen by auto: tpe, from 2 good of 11 trials, as some parameters are conditional"),
+        "{text}"
+    );
     Ok(())
 }
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tapeloom_core::{Event, ManualClock, Recorder, StopFlag, Timestamp};
 use tapeloom_tune::{
-    Advice, Direction, Ending, Error, Params, Proposal, Random, Request, Result, Sampler, Space, Study, Summary, Trial, TrialOutcome,
-    TrialStatus,
+    Advice, Direction, Ending, Error, Params, Proposal, Random, Request, Result, Sampler, Space, Study, Summary, Trial,
+    TrialOutcome, TrialStatus,
 };
 
 fn line() -> Result<Space> {
@@ -190,6 +190,11 @@ fn a_summary_survives_json() -> Result<()> {
     study.optimize(3, x)?;
     let text = serde_json::to_string(&study.summary()?).expect("written");
     assert_eq!(serde_json::from_str::<Summary>(&text).expect("read"), study.summary()?);
-    assert!(text.contains(r#""directions":["maximize"],"seed":3,"sampler":"random","pruner":"none","trials":3,"complete":3"#), "{text}");
+    assert!(
+        text.contains(
+            r#""directions":["maximize"],"seed":3,"sampler":"random","pruner":"none","trials":3,"complete":3"#
+        ),
+        "{text}"
+    );
     Ok(())
 }

@@ -8,7 +8,8 @@ use crate::support::space;
 #[test]
 fn tpe_keeps_the_sampler_contract() -> Result<()> {
     for mode in [Mode::Group, Mode::Multivariate, Mode::Univariate] {
-        let fresh = || -> Box<dyn Sampler> { Box::new(Tpe::new(TpeConfig { mode: Some(mode), ..TpeConfig::default() })) };
+        let fresh =
+            || -> Box<dyn Sampler> { Box::new(Tpe::new(TpeConfig { mode: Some(mode), ..TpeConfig::default() })) };
         contract::sampler(&fresh, &space()?, 1)?;
         contract::sampler(&fresh, &space()?, 2)?;
         contract::sampler(&fresh, &space()?, 3)?;
@@ -128,7 +129,17 @@ fn every_value_of_a_range_can_be_proposed() -> Result<()> {
     for name in ["n", "c", "h"] {
         let count = trials[10..].iter().map(|t| t.params.value(name).map(ToString::to_string));
         let distinct: std::collections::BTreeSet<_> = count.collect();
-        assert_eq!(distinct.len(), if name == "n" { 5 } else if name == "c" { 3 } else { 6 }, "{name}");
+        assert_eq!(
+            distinct.len(),
+            if name == "n" {
+                5
+            } else if name == "c" {
+                3
+            } else {
+                6
+            },
+            "{name}"
+        );
     }
     Ok(())
 }

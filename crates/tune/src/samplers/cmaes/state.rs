@@ -111,8 +111,8 @@ impl State {
         let stalled = length / (1.0 - (1.0 - cs).powf(rounds)).sqrt() >= (1.4 + 2.0 / (d + 1.0)) * expected;
         let push = if stalled { 0.0 } else { (cc * (2.0 - cc) * mu).sqrt() };
         self.path.iter_mut().zip(&mean_step).for_each(|(p, y)| *p = (1.0 - cc) * *p + push * y);
-        for i in 0..n {
-            self.mean[i] = (self.mean[i] + self.sigma * self.margin(i) * mean_step[i]).clamp(0.0, 1.0);
+        for (i, step) in mean_step.iter().enumerate() {
+            self.mean[i] = (self.mean[i] + self.sigma * self.margin(i) * step).clamp(0.0, 1.0);
         }
         let lost = if stalled { c1 * cc * (2.0 - cc) } else { 0.0 };
         let total: f64 = (0..lambda).map(weight).sum();
@@ -140,7 +140,8 @@ impl State {
     fn whitened(&self, step: &[f64]) -> Vec<f64> {
         let n = step.len();
         let (roots, vectors) = &self.axes;
-        let turned: Vec<f64> = (0..n).map(|k| (0..n).map(|i| vectors[i][k] * step[i]).sum::<f64>() / roots[k]).collect();
+        let turned: Vec<f64> =
+            (0..n).map(|k| (0..n).map(|i| vectors[i][k] * step[i]).sum::<f64>() / roots[k]).collect();
         (0..n).map(|i| (0..n).map(|k| vectors[i][k] * turned[k]).sum()).collect()
     }
 
@@ -160,7 +161,8 @@ impl State {
         let window = 10 + (30.0 * d / self.size as f64).ceil() as usize;
         let recent = &self.bests[self.bests.len().saturating_sub(window)..];
         let range = |values: &[f64]| {
-            let (low, high) = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), x| (l.min(*x), h.max(*x)));
+            let (low, high) =
+                values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), x| (l.min(*x), h.max(*x)));
             high - low
         };
         let losses: Vec<f64> = generation.iter().map(|(loss, _)| *loss).collect();
@@ -184,7 +186,8 @@ impl State {
         } else {
             fresh.size = most;
         }
-        (fresh.generation, fresh.restarts, fresh.large, fresh.spent) = (self.generation, self.restarts, large, self.spent);
+        (fresh.generation, fresh.restarts, fresh.large, fresh.spent) =
+            (self.generation, self.restarts, large, self.spent);
         *self = fresh;
     }
 }
@@ -206,8 +209,7 @@ mod tests {
         let mut best = f64::INFINITY;
         for generation in 0..generations {
             let draw = |i| state.sample(&mut Draws::new(9, generation * 1_000 + i, "test"));
-            let points: Vec<(f64, Vec<f64>)> =
-                (0..state.size as u64).map(draw).map(|x| (function(&x), x)).collect();
+            let points: Vec<(f64, Vec<f64>)> = (0..state.size as u64).map(draw).map(|x| (function(&x), x)).collect();
             best = points.iter().map(|(loss, _)| *loss).fold(best, f64::min);
             state.tell(points);
         }

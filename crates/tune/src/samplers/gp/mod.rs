@@ -47,7 +47,8 @@ impl Gp {
         let mut fitted = self.fitted.lock().unwrap_or_else(PoisonError::into_inner);
         let known = fitted.history.as_ref().is_some_and(|identity| request.history.is(identity));
         if !known || fitted.cube.as_ref() != Some(cube) {
-            *fitted = Fitted { history: Some(request.history.identity()), cube: Some(cube.clone()), ..Fitted::default() };
+            *fitted =
+                Fitted { history: Some(request.history.identity()), cube: Some(cube.clone()), ..Fitted::default() };
         }
         // With several objectives the target is another one in each trial.
         let shared = request.history.directions().len() == 1 || target > 0;
@@ -77,7 +78,8 @@ impl Sampler for Gp {
         for target in 0..data.targets.len() {
             let hyper = self.hyper(request, &cube, &data, target);
             let targets = data::standardised(&data.targets[target]);
-            processes.extend(Process::new(&hyper, data.points.clone(), &targets).map(|process| (hyper, process, targets)));
+            processes
+                .extend(Process::new(&hyper, data.points.clone(), &targets).map(|process| (hyper, process, targets)));
         }
         let acquisition = Acquisition::new(processes, &data);
         let point = acquisition.best(request, &cube, &data);

@@ -38,10 +38,20 @@ impl Hyper {
         let dimensions = self.rates.len();
         let start = self.rates.iter().copied().chain([self.scale, self.noise]).collect();
         let (best, _) = lbfgs::minimize(start, -10.0, 8.0, 40, |x, gradient| {
-            let hyper = Self { rates: x[..dimensions].to_vec(), scale: x[dimensions], noise: x[dimensions + 1], ..self.clone() };
+            let hyper = Self {
+                rates: x[..dimensions].to_vec(),
+                scale: x[dimensions],
+                noise: x[dimensions + 1],
+                ..self.clone()
+            };
             hyper.loss(points, targets, gradient).unwrap_or(f64::INFINITY)
         });
-        Self { rates: best[..dimensions].to_vec(), scale: best[dimensions], noise: best[dimensions + 1], ..self.clone() }
+        Self {
+            rates: best[..dimensions].to_vec(),
+            scale: best[dimensions],
+            noise: best[dimensions + 1],
+            ..self.clone()
+        }
     }
 
     /// Minus the logarithm of likelihood times belief.
@@ -181,7 +191,8 @@ mod tests {
     use super::*;
 
     fn data() -> (Vec<Vec<f64>>, Vec<f64>) {
-        let points: Vec<Vec<f64>> = (0..15).map(|i| vec![f64::from(i) / 14.0, f64::from(i * 7 % 15) / 15.0, 0.25]).collect();
+        let points: Vec<Vec<f64>> =
+            (0..15).map(|i| vec![f64::from(i) / 14.0, f64::from(i * 7 % 15) / 15.0, 0.25]).collect();
         let targets = points.iter().map(|p| (5.0 * p[0]).sin() + p[1]).collect();
         (points, targets)
     }

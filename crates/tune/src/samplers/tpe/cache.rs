@@ -102,12 +102,13 @@ impl Cache {
     }
 
     /// All values that a parameter had, of good and of bad trials.
-    pub(super) fn values_of(&self, name: &str, domain: &Domain) -> (Vec<(u64, f64)>, Vec<(u64, f64)>) {
+    pub(super) fn values_of(&self, name: &str, domain: &Domain) -> [Vec<(u64, f64)>; 2] {
         let known = self.known.iter().enumerate().filter_map(|(number, known)| {
             let place = domain.place(known.as_ref()?.params.value(name)?)?;
             Some((number as u64, place))
         });
-        known.partition(|(number, _)| self.split.good().contains(number))
+        let (good, bad) = known.partition(|(number, _)| self.split.good().contains(number));
+        [good, bad]
     }
 
     fn know(&self, history: &History, trial: &TrialRecord) -> Option<Known> {

@@ -138,7 +138,8 @@ impl Column {
             }
             (Axis::Choices(_), None) => even(&self.axis, draws),
             (Axis::Interval(interval), kernel) => {
-                let (place, width) = kernel.map_or_else(|| wide(interval), |slot| (self.places[slot], self.widths[slot]));
+                let (place, width) =
+                    kernel.map_or_else(|| wide(interval), |slot| (self.places[slot], self.widths[slot]));
                 let (a, b) = ((interval.low - place) / width, (interval.high - place) / width);
                 place + width * normal::truncated_quantile(draws.unit(), a, b)
             }

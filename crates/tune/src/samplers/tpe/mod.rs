@@ -110,7 +110,7 @@ impl Tpe {
         let (Some(axis), true) = (Axis::of(domain), cache.split.len() as u64 >= self.config.startup) else {
             return domain.sample(&mut draws);
         };
-        let (good, bad) = cache.values_of(name, domain);
+        let [good, bad] = cache.values_of(name, domain);
         let several = request.history.directions().len() > 1;
         let density = |values: Vec<(u64, f64)>, fades: bool| {
             let mut density = Parzen::new(std::slice::from_ref(&axis), fades);
@@ -163,4 +163,3 @@ impl Sampler for Tpe {
         Ok(())
     }
 }
-
