@@ -7,8 +7,8 @@ use crate::{Domain, Error, ParamValue, Params, Result, Space};
 
 /// Tries every combination of values once, in an order that the study's seed shuffles.
 ///
-/// Parameters that are not active in a combination do not multiply it. A trial's cell follows from its number, so workers
-/// never repeat one another's.
+/// Parameters that are not active in a combination do not multiply it. A trial's cell follows from its place among those that
+/// were not enqueued, so workers never repeat one another's.
 ///
 /// ```
 /// use tapeloom_tune::{Grid, Sampler, Space};
@@ -69,11 +69,14 @@ impl Grid {
 impl Sampler for Grid {
     fn propose(&self, request: &Request<'_>) -> Result<Option<Proposal>> {
         let len = self.cells.len() as u64;
-        if request.trial >= len {
+        // Trials whose parameters a person chose take no cell.
+        let before = request.history.trials().iter().take(request.trial as usize);
+        let place = request.trial - before.filter(|trial| trial.by == "enqueued").count() as u64;
+        if place >= len {
             return Ok(None);
         }
         let order = Permutation::new(len, hash_words(&[request.history.header().seed, len]));
-        let cell = self.cells.get(order.at(request.trial) as usize);
+        let cell = self.cells.get(order.at(place) as usize);
         Ok(cell.map(|cell| Proposal::new(self.cell(cell), "grid")))
     }
 
