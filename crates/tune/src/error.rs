@@ -18,6 +18,12 @@ pub enum Error {
         /// Trials asked for so far.
         trials: u64,
     },
+    /// The trials of an ordered study's batch are not all told; tell them, or ask again later.
+    #[error("{running} trials of the batch are not told yet")]
+    BatchRuns {
+        /// How many.
+        running: usize,
+    },
     /// The trial isn't waiting for a result; check the number, or drop the late result.
     #[error("trial {trial} is {state}, not running")]
     NotRunning {
@@ -26,23 +32,41 @@ pub enum Error {
         /// What it is instead.
         state: &'static str,
     },
-    /// The snapshot was written by another version of the format; read it with the version that wrote it.
-    #[error("{name} is a study snapshot of version {version}, this build reads version {supported}")]
+    /// The trial was given to somebody else in the meantime; drop what this attempt found.
+    #[error("attempt {attempt} of trial {trial} was superseded by attempt {current}; drop its result")]
+    Superseded {
+        /// The trial's number.
+        trial: u64,
+        /// The attempt that came late.
+        attempt: u32,
+        /// The attempt that counts.
+        current: u32,
+    },
+    /// The study was written by a newer version of the format; use at least the version that wrote it.
+    #[error("{name} holds version {version} of the study format, this build reads up to {supported}")]
     UnknownVersion {
-        /// The snapshot's name in its store.
+        /// The study's storage.
         name: String,
         /// What it says it is.
         version: u64,
         /// What this build writes and reads.
         supported: u64,
     },
-    /// The snapshot is not what a study writes; restore it from an older copy.
-    #[error("{name} is no usable study snapshot: {detail}")]
+    /// The stored study is not what a study writes; restore it from an older copy.
+    #[error("{name} is no usable study: {detail}")]
     Damaged {
-        /// The snapshot's name in its store.
+        /// The study's storage.
         name: String,
         /// Which check failed.
         detail: String,
+    },
+    /// A storage failed to do something; nothing of that step was stored. Try again, or mend the storage.
+    #[error("could not {task}")]
+    Storage {
+        /// What was being done.
+        task: String,
+        /// Why it failed.
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A store failed.
     #[error(transparent)]
@@ -53,6 +77,15 @@ impl Error {
     /// An [`Error::Invalid`] that names field, value and remedy.
     pub fn invalid(field: impl Into<String>, value: impl ToString, remedy: impl Into<String>) -> Self {
         Self::Invalid { field: field.into(), value: value.to_string(), remedy: remedy.into() }
+    }
+
+    /// An [`Error::Storage`] with what was being done, such as "write the journal".
+    pub fn storage(task: impl Into<String>, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Storage { task: task.into(), source: source.into() }
+    }
+
+    pub(crate) fn damaged(name: impl Into<String>, detail: impl ToString) -> Self {
+        Self::Damaged { name: name.into(), detail: detail.to_string() }
     }
 }
 

@@ -1,10 +1,8 @@
 use std::collections::BTreeSet;
 
-use tapeloom_tune::{
-    Domain, Ending, Error, Grid, ParamValue, Params, Request, Result, Sampler, Space, Study, contract,
-};
+use tapeloom_tune::{Domain, Ending, Error, Grid, ParamValue, Params, Result, Space, Study, contract};
 
-use crate::support::{params_of, space};
+use crate::support::{params_of, propose, space};
 
 fn small() -> Result<Space> {
     Space::builder()
@@ -24,7 +22,7 @@ fn a_grid_tries_every_combination_once_and_ends() -> Result<()> {
     let space = small()?;
     let study = Study::builder(space.clone()).sampler(Grid::over(&space).points("base", 3).build()?).build()?;
     assert_eq!(study.optimize(1000, |_| Ok::<_, Error>(1.0))?, Ending::Exhausted);
-    let tried = texts(params_of(&study));
+    let tried = texts(params_of(&study)?);
     // 3 depths of the one cell, and 3 depths times 3 bases of the other.
     assert_eq!(tried.len(), 12);
     let distinct: BTreeSet<_> = tried.iter().cloned().collect();
@@ -45,7 +43,7 @@ fn no_two_workers_take_the_same_cell() -> Result<()> {
     let cells = grid.len();
     let study = Study::builder(space).sampler(grid).build()?;
     assert_eq!(study.optimize_parallel(1000, 8, |_| Ok::<_, Error>(1.0))?, Ending::Exhausted);
-    let tried = texts(params_of(&study));
+    let tried = texts(params_of(&study)?);
     assert_eq!(tried.len(), cells);
     assert_eq!(tried.into_iter().collect::<BTreeSet<_>>().len(), cells);
     Ok(())
@@ -56,7 +54,7 @@ fn the_seed_shuffles_the_order_alone() -> Result<()> {
     let space = small()?;
     let grid = Grid::over(&space).points("base", 3).build()?;
     let order = |seed| {
-        let all = (0..12).map(|t| grid.propose(&Request::new(&space, seed, t))).collect::<Result<Vec<_>>>()?;
+        let all = (0..12).map(|t| propose(&grid, &space, seed, t)).collect::<Result<Vec<_>>>()?;
         Ok::<_, Error>(texts(all.into_iter().flatten()))
     };
     let (one, two) = (order(1)?, order(2)?);
@@ -69,7 +67,7 @@ fn the_seed_shuffles_the_order_alone() -> Result<()> {
 #[test]
 fn grid_keeps_the_sampler_contract() -> Result<()> {
     let grid = Grid::over(&small()?).points("base", 3).build()?;
-    contract::sampler(&grid, &small()?)?;
+    contract::sampler(&|| Box::new(grid.clone()), &small()?, 1)?;
     let space = space()?;
     let grid = Grid::over(&space)
         .points("dropout", 2)
@@ -81,7 +79,7 @@ fn grid_keeps_the_sampler_contract() -> Result<()> {
         .build()?;
     // 2 * 3 * 5 * 4 * 3 * 4 times (2 cells with 2 biases, and 1 cell with 2 bases or none).
     assert_eq!(grid.len(), 1440 * (2 * 2 + 2 + 1));
-    contract::sampler(&grid, &space)
+    contract::sampler(&|| Box::new(grid.clone()), &space, 1)
 }
 
 #[test]
@@ -90,7 +88,7 @@ fn points_reach_from_end_to_end() -> Result<()> {
         let space: Space =
             serde_json::from_value(serde_json::json!([{"name": "x", "domain": declared}])).expect("valid");
         let grid = Grid::over(&space).points("x", count).build()?;
-        let all = (0..grid.len() as u64).map(|t| grid.propose(&Request::new(&space, 0, t)));
+        let all = (0..grid.len() as u64).map(|t| propose(&grid, &space, 0, t));
         let mut values = Vec::new();
         for params in all {
             values.push(match params?.unwrap_or_default().value("x") {

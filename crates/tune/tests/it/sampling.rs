@@ -1,6 +1,6 @@
-use tapeloom_tune::{Domain, Draws, ParamValue, Params, Random, Request, Result, Sampler, Space, Study, contract};
+use tapeloom_tune::{Domain, Draws, ParamValue, Params, Random, Result, Space, Study, contract};
 
-use crate::support::{objective, params_of, space};
+use crate::support::{objective, params_of, propose, space};
 
 const DRAWS: u64 = 20_000;
 
@@ -80,7 +80,7 @@ fn parameters_and_neighbouring_trials_are_not_correlated() {
 fn each_parameter_of_a_trial_has_a_draw_of_its_own() -> Result<()> {
     let space = Space::builder().float("a", 0.0..=1.0).float("b", 0.0..=1.0).build()?;
     for trial in 0..100 {
-        let params = Random.propose(&Request::new(&space, 1, trial))?.unwrap_or_default();
+        let params = propose(&Random, &space, 1, trial)?.unwrap_or_default();
         assert_ne!(params.float("a")?, params.float("b")?);
     }
     Ok(())
@@ -88,7 +88,7 @@ fn each_parameter_of_a_trial_has_a_draw_of_its_own() -> Result<()> {
 
 #[test]
 fn random_keeps_the_sampler_contract() -> Result<()> {
-    contract::sampler(&Random, &space()?)
+    contract::sampler(&|| Box::new(Random), &space()?, 2)
 }
 
 #[test]
@@ -96,8 +96,7 @@ fn the_order_of_declaration_does_not_change_the_draws() -> Result<()> {
     let one = Space::builder().float("a", 0.0..=1.0).int("b", 0..=99).log_float("c", 1e-3..=1.0).build()?;
     let other = Space::builder().log_float("c", 1e-3..=1.0).float("a", 0.0..=1.0).int("b", 0..=99).build()?;
     for trial in 0..100 {
-        let propose = |space| Random.propose(&Request::new(space, 3, trial));
-        assert_eq!(propose(&one)?, propose(&other)?);
+        assert_eq!(propose(&Random, &one, 3, trial)?, propose(&Random, &other, 3, trial)?);
     }
     Ok(())
 }
@@ -107,7 +106,7 @@ fn a_parameter_more_does_not_change_the_others() -> Result<()> {
     let small = Space::builder().float("a", 0.0..=1.0).build()?;
     let large = Space::builder().int("b", 0..=99).float("a", 0.0..=1.0).build()?;
     for trial in 0..100 {
-        let a = |space| Random.propose(&Request::new(space, 3, trial))?.unwrap_or_default().float("a");
+        let a = |space| propose(&Random, space, 3, trial)?.unwrap_or_default().float("a");
         assert_eq!(a(&small)?, a(&large)?);
     }
     Ok(())
@@ -116,26 +115,26 @@ fn a_parameter_more_does_not_change_the_others() -> Result<()> {
 #[test]
 fn any_number_of_workers_tries_the_same_parameters() -> Result<()> {
     let run = |workers| {
-        let study = Study::builder(space()?).seed(42).build()?;
+        let study = Study::builder(space()?).sampler(Random).seed(42).build()?;
         study.optimize_parallel(60, workers, objective)?;
         let best = study.best().map(|best| (best.number, best.value()));
-        Ok::<_, tapeloom_tune::Error>((params_of(&study), best))
+        Ok::<_, tapeloom_tune::Error>((params_of(&study)?, best))
     };
     let alone = run(1)?;
     assert_eq!(alone.0.len(), 60);
     for workers in [2, 3, 8] {
         assert_eq!(run(workers)?, alone, "{workers} workers");
     }
-    let sequential = Study::builder(space()?).seed(42).build()?;
+    let sequential = Study::builder(space()?).sampler(Random).seed(42).build()?;
     sequential.optimize(60, objective)?;
-    assert_eq!(params_of(&sequential), alone.0);
+    assert_eq!(params_of(&sequential)?, alone.0);
     Ok(())
 }
 
 #[test]
 fn another_seed_tries_other_parameters() -> Result<()> {
     let space = space()?;
-    let run = |seed| (0..20).map(|t| Random.propose(&Request::new(&space, seed, t))).collect::<Result<Vec<_>>>();
+    let run = |seed| (0..20).map(|t| propose(&Random, &space, seed, t)).collect::<Result<Vec<_>>>();
     let (one, two) = (run(1)?, run(2)?);
     assert!(one.iter().zip(&two).all(|(a, b)| a != b));
     let float = |params: &Option<Params>| params.as_ref().map(|p| p.float("dropout").unwrap_or_default());

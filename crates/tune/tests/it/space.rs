@@ -1,9 +1,9 @@
 use std::ops::RangeInclusive;
 
 use proptest::prelude::*;
-use tapeloom_tune::{Domain, Error, ParamValue, Params, Random, Request, Result, Sampler, Space, SpaceBuilder};
+use tapeloom_tune::{Domain, Error, ParamValue, Params, Random, Result, Space, SpaceBuilder};
 
-use crate::support::space;
+use crate::support::{propose, space};
 
 fn refusal(declare: impl FnOnce(SpaceBuilder) -> SpaceBuilder) -> String {
     let error = declare(Space::builder()).build().expect_err("the space is refused");
@@ -59,7 +59,7 @@ fn a_parameter_is_active_only_below_its_parents_values() -> Result<()> {
     let space = space()?;
     let mut seen = [0; 3];
     for trial in 0..300 {
-        let params = Random.propose(&Request::new(&space, 1, trial))?.expect("random has no end");
+        let params = propose(&Random, &space, 1, trial)?.expect("random has no end");
         let transformer = params.category("cell")? == "transformer";
         assert_eq!(params.value("position").is_some(), transformer);
         assert_eq!(params.value("forget_bias").is_some(), !transformer);

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tapeloom_core::{Event, ManualClock, Recorder, StopFlag, Timestamp};
 use tapeloom_tune::{
-    Direction, Ending, Error, Params, Random, Request, Result, Sampler, Space, Study, Summary, Trial, TrialOutcome,
-    TrialStatus,
+    Advice, Direction, Ending, Error, Params, Proposal, Random, Request, Result, Sampler, Space, Study, Summary, Trial,
+    TrialOutcome, TrialStatus,
 };
 
 fn line() -> Result<Space> {
@@ -28,14 +28,14 @@ fn a_failed_trial_is_recorded_and_the_study_goes_on() -> Result<()> {
     })?;
     assert_eq!(ending, Ending::Finished);
     let failed = |reason: &str| TrialStatus::Failed { reason: reason.into() };
-    let status: Vec<_> = study.trials().into_iter().map(|trial| trial.status).collect();
+    let status: Vec<_> = study.trials()?.into_iter().map(|trial| trial.status).collect();
     assert_eq!(status[0], failed("out of memory"));
-    assert_eq!(status[1], failed("the objective is NaN, not finite"));
-    assert_eq!(status[2], failed("the objective is -inf, not finite"));
+    assert_eq!(status[1], failed("an objective is not a number"));
+    assert_eq!(status[2], failed("an objective is infinitely good: [-inf]"));
     assert_eq!(status[3], failed("panicked: 5 heads do not divide 256"));
     let best = study.best().expect("two are complete");
     assert!(best.number >= 4, "a failure is never the best");
-    let summary = study.summary();
+    let summary = study.summary()?;
     assert_eq!((summary.trials, summary.complete, summary.failed, summary.running), (6, 2, 4, 0));
     Ok(())
 }
@@ -48,7 +48,7 @@ fn best_follows_the_direction_and_prefers_the_earlier_of_equals() -> Result<()> 
         assert!(study.best().is_none(), "nothing is best of nothing");
         for value in values {
             let trial = study.ask()?;
-            study.tell(trial.number(), TrialOutcome::Complete(value))?;
+            study.tell(&trial, value)?;
         }
         Ok::<_, Error>(study.best().map(|best| best.number))
     };
@@ -63,13 +63,14 @@ fn a_result_is_taken_once_and_only_for_a_running_trial() -> Result<()> {
     let (first, second) = (study.ask()?, study.ask()?);
     assert_eq!((first.number(), second.number()), (0, 1));
     assert_ne!(first.seed(), second.seed());
-    study.tell(1, TrialOutcome::Complete(0.5))?;
-    let text = study.tell(1, TrialOutcome::Failed("late".into())).expect_err("told before").to_string();
+    study.tell(&second, 0.5)?;
+    let text = study.tell(&second, TrialOutcome::Failed("late".into())).expect_err("told before").to_string();
     assert_eq!(text, "trial 1 is complete, not running");
-    assert_eq!(study.trials()[1].value(), Some(0.5), "the late result changed nothing");
-    assert!(matches!(study.tell(2, TrialOutcome::Complete(0.0)), Err(Error::NotRunning { trial: 2, .. })));
+    assert_eq!(study.trials()?[1].value(), Some(0.5), "the late result changed nothing");
+    assert!(matches!(study.attach(2, 1), Err(Error::NotRunning { trial: 2, .. })));
+    study.tell(&study.attach(0, 1)?, 0.25)?;
     assert!(matches!(second.report(1, 0.0), Err(Error::NotRunning { trial: 1, .. })));
-    assert_eq!(study.summary().running, 1);
+    assert_eq!(study.summary()?.running, 0);
     Ok(())
 }
 
@@ -78,13 +79,13 @@ fn reports_are_kept_by_step() -> Result<()> {
     let study = Study::builder(line()?).build()?;
     let trial = study.ask()?;
     for (step, value) in [(2, 0.5), (1, f64::NAN), (10, f64::INFINITY)] {
-        trial.report(step, value)?;
+        assert_eq!(trial.report(step, value)?, Advice::Continue);
     }
     let text = trial.report(2, 0.4).expect_err("step 2 was reported").to_string();
     assert_eq!(text, "step = 2: trial 0 has reported it; report each step once");
-    let reports = &study.trials()[0].reports;
+    let reports = &study.trials()?.swap_remove(0).reports;
     assert_eq!(reports.keys().copied().collect::<Vec<_>>(), [1, 2, 10]);
-    assert!(reports[&1].is_nan() && reports[&2] == 0.5 && reports[&10] == f64::INFINITY);
+    assert!(reports[&1][0].is_nan() && reports[&2] == [0.5] && reports[&10] == [f64::INFINITY]);
     Ok(())
 }
 
@@ -98,9 +99,9 @@ fn a_stop_flag_ends_the_study_at_the_next_trial() -> Result<()> {
         }
         x(trial)
     })?;
-    assert_eq!((ending, study.summary().complete), (Ending::Stopped, 5));
+    assert_eq!((ending, study.summary()?.complete), (Ending::Stopped, 5));
     assert_eq!(study.optimize_parallel(100, 3, x)?, Ending::Stopped);
-    assert_eq!(study.summary().trials, 5);
+    assert_eq!(study.summary()?.trials, 5);
     Ok(())
 }
 
@@ -113,8 +114,8 @@ fn a_timeout_starts_no_further_trial() -> Result<()> {
         x(trial)
     };
     assert_eq!(study.optimize(100, slow)?, Ending::TimedOut);
-    assert_eq!(study.summary().complete, 2, "trials that start at 0 and 5 seconds, not at 10");
-    assert_eq!(study.trials()[1].seconds(), Some(5.0));
+    assert_eq!(study.summary()?.complete, 2, "trials that start at 0 and 5 seconds, not at 10");
+    assert_eq!(study.trials()?[1].seconds(), Some(5.0));
     assert_eq!(study.optimize(2, slow)?, Ending::Finished, "each call has its own time");
     Ok(())
 }
@@ -144,12 +145,12 @@ fn workers_run_the_planned_number_of_trials() -> Result<()> {
         }
         x(trial)
     })?;
-    let summary = study.summary();
+    let summary = study.summary()?;
     assert_eq!((ending, calls.load(Ordering::SeqCst)), (Ending::Finished, 50));
     assert_eq!((summary.complete, summary.failed, summary.running), (45, 5, 0));
     assert!(matches!(study.optimize_parallel(1, 0, x), Err(Error::Invalid { .. })));
     assert_eq!(study.optimize_parallel(0, 4, x)?, Ending::Finished);
-    assert_eq!(study.summary().trials, 50);
+    assert_eq!(study.summary()?.trials, 50);
     Ok(())
 }
 
@@ -158,9 +159,9 @@ fn workers_run_the_planned_number_of_trials() -> Result<()> {
 struct Broken(AtomicBool);
 
 impl Sampler for Broken {
-    fn propose(&self, request: &Request<'_>) -> Result<Option<Params>> {
+    fn propose(&self, request: &Request<'_>) -> Result<Option<Proposal>> {
         if request.trial == 9 && !self.0.swap(true, Ordering::SeqCst) {
-            return Ok(Some(Params::default()));
+            return Ok(Some(Proposal::new(Params::default(), "broken")));
         }
         Random.propose(request)
     }
@@ -176,7 +177,7 @@ fn a_sampler_that_breaks_the_space_ends_the_call_for_all_workers() -> Result<()>
         let study = Study::builder(line()?).sampler(Broken::default()).build()?;
         let text = study.optimize_parallel(100_000, workers, x).expect_err("x is missing").to_string();
         assert_eq!(text, "x = nothing: it is active in this trial and needs a value");
-        let summary = study.summary();
+        let summary = study.summary()?;
         assert!((9..90_000).contains(&summary.complete), "the others stop too: {summary:?}");
         assert_eq!(summary.running, 0, "trials that had begun were ended");
     }
@@ -185,10 +186,15 @@ fn a_sampler_that_breaks_the_space_ends_the_call_for_all_workers() -> Result<()>
 
 #[test]
 fn a_summary_survives_json() -> Result<()> {
-    let study = Study::builder(line()?).seed(3).direction(Direction::Maximize).build()?;
+    let study = Study::builder(line()?).sampler(Random).seed(3).direction(Direction::Maximize).build()?;
     study.optimize(3, x)?;
-    let text = serde_json::to_string(&study.summary()).expect("written");
-    assert_eq!(serde_json::from_str::<Summary>(&text).expect("read"), study.summary());
-    assert!(text.contains(r#""direction":"maximize","seed":3,"sampler":"random","trials":3,"complete":3"#), "{text}");
+    let text = serde_json::to_string(&study.summary()?).expect("written");
+    assert_eq!(serde_json::from_str::<Summary>(&text).expect("read"), study.summary()?);
+    assert!(
+        text.contains(
+            r#""directions":["maximize"],"seed":3,"sampler":"random","pruner":"none","trials":3,"complete":3"#
+        ),
+        "{text}"
+    );
     Ok(())
 }

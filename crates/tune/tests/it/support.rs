@@ -1,4 +1,4 @@
-use tapeloom_tune::{Params, Result, Space, Study, Trial};
+use tapeloom_tune::{Direction, Header, History, Params, Request, Result, Sampler, Space, Study, Trial};
 
 /// One parameter of each kind, two of them conditional.
 pub(crate) fn space() -> Result<Space> {
@@ -28,11 +28,17 @@ pub(crate) fn loss(params: &Params) -> Result<f64> {
 
 pub(crate) fn objective(trial: &Trial) -> Result<f64> {
     let loss = loss(trial.params())?;
-    trial.report(1, loss * 2.0)?;
-    trial.report(2, loss)?;
+    let _ = trial.report(1, loss * 2.0)?;
+    let _ = trial.report(2, loss)?;
     Ok(loss)
 }
 
-pub(crate) fn params_of(study: &Study) -> Vec<Params> {
-    study.trials().into_iter().map(|trial| trial.params).collect()
+pub(crate) fn params_of(study: &Study) -> Result<Vec<Params>> {
+    Ok(study.trials()?.into_iter().map(|trial| trial.params).collect())
+}
+
+/// What a sampler that has seen no trial proposes for trial number `trial`.
+pub(crate) fn propose(sampler: &dyn Sampler, space: &Space, seed: u64, trial: u64) -> Result<Option<Params>> {
+    let history = History::new(Header::new(vec![Direction::Minimize], seed, Some(space.clone())));
+    Ok(sampler.propose(&Request::new(&history, trial))?.map(|proposal| proposal.params))
 }
