@@ -8,7 +8,7 @@ use tapeloom_core::{Clock, Fingerprint, Ledger, Receipt, Record, RunId};
 use crate::chain::{Head, Scanned, Scope, may_be_torn_first_line, scan};
 use crate::disk::sync_folder_of;
 use crate::hasher::Hasher;
-use crate::key::Key;
+use crate::keys::Key;
 use crate::{Error, Result};
 
 /// An append-only ledger of JSON lines, each tied to the one before by a hash. See `docs/format/audit-log.md`.

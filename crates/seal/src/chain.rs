@@ -4,8 +4,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use tapeloom_core::{Fingerprint, Receipt, Record, RunId, Timestamp};
 
-use crate::cobblestone::same;
 use crate::hasher::{CHAIN, Hasher, OPENED, is_chain};
+use crate::sealed::cobblestone::same;
 use crate::{Error, Result};
 
 /// Stands between a record's bytes and their hash.

@@ -3,7 +3,7 @@ use zeroize::Zeroizing;
 
 use crate::chain::Entry;
 use crate::hex;
-use crate::key::{Key, authenticate, is_id};
+use crate::keys::{Key, authenticate, is_id};
 
 /// The action of a log's first record.
 pub(crate) const OPENED: &str = "log.opened";

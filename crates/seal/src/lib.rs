@@ -26,22 +26,22 @@
 //! It does not know what the bytes mean, and it does not keep keys: give it one from the host's secret store, or a key file.
 #![forbid(unsafe_code)]
 
+mod aead;
 mod audit;
 mod chain;
-mod cobblestone;
 mod disk;
 mod error;
 mod hasher;
 mod hex;
-mod key;
+mod keys;
 mod sealed;
-mod store;
 mod verify;
 
 pub use audit::AuditLog;
 pub use chain::Entry;
 pub use error::{Error, Result};
-pub use key::Key;
-pub use sealed::{open, seal};
-pub use store::SealedStore;
+pub use keys::{Kdf, KdfLimits, Key, Passphrase};
+pub use sealed::{
+    Label, Opener, Recipient, SealWriter, SealedInfo, SealedReader, SealedStore, Sealer, Suite, open, seal,
+};
 pub use verify::{Verified, entries, verify, verify_since};

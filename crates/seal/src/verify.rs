@@ -6,7 +6,7 @@ use tapeloom_core::{Receipt, Timestamp};
 
 use crate::chain::{Entry, scan};
 use crate::hasher::Hasher;
-use crate::key::Key;
+use crate::keys::Key;
 use crate::{Error, Result};
 
 /// What a whole, unbroken log holds.

@@ -2,4 +2,6 @@
 
 mod audit;
 mod formats;
+mod payload;
+mod recipients;
 mod sealed;

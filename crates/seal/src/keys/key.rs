@@ -109,6 +109,32 @@ impl Key {
         hex::encode(&digest[..ID_BYTES])
     }
 
+    /// The key of one tenant: what is sealed with it opens with no other tenant's. Give the same name to find it again.
+    #[must_use]
+    pub fn tenant(&self, tenant: &str) -> Self {
+        Self(self.derive(b"tapeloom tenant v1", tenant.as_bytes()))
+    }
+
+    /// The key of one purpose, such as pseudonyms of one field: it shows nothing of this key or of another purpose's.
+    #[must_use]
+    pub fn purpose(&self, purpose: &str) -> Self {
+        Self(self.derive(b"tapeloom purpose v1", purpose.as_bytes()))
+    }
+
+    /// HMAC-SHA-256 under this key over the parts, each with its length in front.
+    #[must_use]
+    pub fn authenticate(&self, parts: &[&[u8]]) -> [u8; 32] {
+        let lengths: Vec<[u8; 8]> = parts.iter().map(|part| (part.len() as u64).to_le_bytes()).collect();
+        let framed: Vec<&[u8]> = lengths.iter().zip(parts).flat_map(|(length, part)| [&length[..], part]).collect();
+        authenticate(&*self.0, &framed)
+    }
+
+    /// The secret itself, for a cipher or a store of the host's own.
+    #[must_use]
+    pub fn expose(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// A secret for one purpose and salt: one block of HMAC-SHA-256 in the way of HKDF-Expand (RFC 5869).
     pub(crate) fn derive(&self, purpose: &[u8], salt: &[u8]) -> Zeroizing<[u8; 32]> {
         Zeroizing::new(authenticate(&*self.0, &[purpose, &[0], salt, &[1]]))

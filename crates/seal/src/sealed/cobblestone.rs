@@ -1,26 +1,38 @@
 //! Chunked authenticated encryption: Cobblestone-256 of <https://c2sp.org/chunked-encryption> (HKDF-Expand with SHA-512,
 //! AES-256-GCM, chunks of 16 KiB of which the last is always shorter).
 
-use aes_gcm::aead::AeadInOut;
-use aes_gcm::{Aes256Gcm, KeyInit, Nonce, Tag};
-use hmac::{Hmac, Mac};
+use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha512;
 use zeroize::Zeroizing;
 
+use super::stream::{Stream, Suite};
+use crate::aead::TAG;
+
+pub(crate) const CHUNK: usize = 16 * 1024;
 pub(crate) const SALT: usize = 24;
 const COMMITMENT: usize = 32;
-const CHUNK: usize = 16 * 1024;
-const TAG: usize = 16;
+/// Salt and commitment.
+pub(crate) const PREFIX: usize = SALT + COMMITMENT;
 const INFO: &[u8] = b"c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM\0";
 
-struct Derived {
-    cipher: Aes256Gcm,
-    base_nonce: [u8; 12],
-    commitment: [u8; COMMITMENT],
+/// The keys of a new payload, and what stands in front of it. The salt must not come twice under one key.
+pub(crate) fn begin(key: &[u8; 32], salt: [u8; SALT], context: &[u8]) -> (Stream, [u8; PREFIX]) {
+    let (stream, commitment) = derive(key, &salt, context);
+    let mut prefix = [0; PREFIX];
+    prefix[..SALT].copy_from_slice(&salt);
+    prefix[SALT..].copy_from_slice(&commitment);
+    (stream, prefix)
+}
+
+/// The keys of a payload that begins with `prefix`, if it was sealed under this key and context.
+pub(crate) fn resume(key: &[u8; 32], prefix: &[u8; PREFIX], context: &[u8]) -> Option<Stream> {
+    let (salt, commitment) = prefix.split_at(SALT);
+    let (stream, derived) = derive(key, salt, context);
+    same(commitment, &derived).then_some(stream)
 }
 
 /// `HKDF-Expand(key, info, 76)` by hand: the usual crates refuse a key shorter than the hash.
-fn derive(key: &[u8; 32], salt: &[u8], context: &[u8]) -> Derived {
+fn derive(key: &[u8; 32], salt: &[u8], context: &[u8]) -> (Stream, [u8; COMMITMENT]) {
     let block = |before: &[u8], counter: u8| -> Zeroizing<[u8; 64]> {
         let mut mac = <Hmac<Sha512> as KeyInit>::new_from_slice(key).expect("HMAC takes keys of any length");
         [before, INFO, salt, context, &[counter]].iter().for_each(|part| mac.update(part));
@@ -28,76 +40,39 @@ fn derive(key: &[u8; 32], salt: &[u8], context: &[u8]) -> Derived {
     };
     let first = block(&[], 1);
     let second = block(&*first, 2);
-    let mut okm = Zeroizing::new([0_u8; 128]);
-    okm[..64].copy_from_slice(&*first);
-    okm[64..].copy_from_slice(&*second);
-    let mut derived = Derived {
-        cipher: Aes256Gcm::new_from_slice(&okm[..32]).expect("32 bytes are a key"),
-        base_nonce: [0; 12],
-        commitment: [0; COMMITMENT],
-    };
-    derived.base_nonce.copy_from_slice(&okm[32..44]);
-    derived.commitment.copy_from_slice(&okm[44..76]);
-    derived
-}
-
-impl Derived {
-    fn nonce(&self, chunk: u64) -> Nonce<aes_gcm::aead::consts::U12> {
-        let mut nonce = self.base_nonce;
-        nonce[4..].iter_mut().zip(chunk.to_be_bytes()).for_each(|(n, c)| *n ^= c);
-        nonce.into()
-    }
+    let mut cipher_key = Zeroizing::new([0; 32]);
+    cipher_key.copy_from_slice(&first[..32]);
+    let (mut base_nonce, mut commitment) = ([0; 12], [0; COMMITMENT]);
+    base_nonce.copy_from_slice(&first[32..44]);
+    commitment[..20].copy_from_slice(&first[44..]);
+    commitment[20..].copy_from_slice(&second[..12]);
+    (Stream::new(Suite::Aes256Gcm, &cipher_key, base_nonce), commitment)
 }
 
 /// Bytes of a message around a plaintext of `len`.
 pub(crate) const fn sealed_len(len: usize) -> usize {
-    SALT + COMMITMENT + len + (len / CHUNK + 1) * TAG
+    PREFIX + len + (len / CHUNK + 1) * TAG
 }
 
-/// Appends salt, commitment and sealed chunks to `out`. The salt must not come twice under one key.
-pub(crate) fn encrypt(key: &[u8; 32], salt: [u8; SALT], context: &[u8], plaintext: &[u8], out: &mut Vec<u8>) {
-    let derived = derive(key, &salt, context);
-    out.reserve_exact(sealed_len(plaintext.len()));
-    out.extend_from_slice(&salt);
-    out.extend_from_slice(&derived.commitment);
-    // A plaintext of whole chunks ends with an empty one: the last is always short.
-    let last = &plaintext[plaintext.len() / CHUNK * CHUNK..];
-    for (number, chunk) in (0..).zip(plaintext.chunks_exact(CHUNK).chain([last])) {
-        let start = out.len();
-        out.extend_from_slice(chunk);
-        let tag = derived.cipher.encrypt_inout_detached(&derived.nonce(number), &[], (&mut out[start..]).into());
-        out.extend_from_slice(&tag.expect("a chunk is far below the limit of AES-GCM"));
-    }
+/// A whole message.
+pub(crate) fn encrypt(key: &[u8; 32], salt: [u8; SALT], context: &[u8], plaintext: &[u8]) -> Vec<u8> {
+    let (stream, prefix) = begin(key, salt, context);
+    let mut out = vec![0; sealed_len(plaintext.len())];
+    let (front, chunks) = out.split_at_mut(PREFIX);
+    front.copy_from_slice(&prefix);
+    stream.seal(0, plaintext, true, chunks, 1);
+    out
 }
 
 /// The whole plaintext, if every byte is what was sealed under this key and context; else which check failed.
 pub(crate) fn decrypt(key: &[u8; 32], context: &[u8], sealed: &[u8]) -> Result<Vec<u8>, String> {
-    if sealed.len() < SALT + COMMITMENT + TAG {
-        return Err("the payload is cut short".into());
-    }
-    let (salt, rest) = sealed.split_at(SALT);
-    let (commitment, chunks) = rest.split_at(COMMITMENT);
-    let derived = derive(key, salt, context);
-    if !same(commitment, &derived.commitment) {
-        return Err("the payload belongs to another key or name, or its start was changed".into());
-    }
-    let mut out = Vec::with_capacity(chunks.len());
-    let mut pieces = chunks.chunks(CHUNK + TAG).peekable();
-    let mut number = 0;
-    while let Some(piece) = pieces.next() {
-        let is_last = pieces.peek().is_none();
-        if piece.len() < TAG || is_last && piece.len() == CHUNK + TAG {
-            return Err("the payload is cut short".into());
-        }
-        let (body, tag) = piece.split_at(piece.len() - TAG);
-        let tag = Tag::try_from(tag).map_err(|_| "the payload is cut short".to_owned())?;
-        let start = out.len();
-        out.extend_from_slice(body);
-        let opened =
-            derived.cipher.decrypt_inout_detached(&derived.nonce(number), &[], (&mut out[start..]).into(), &tag);
-        opened.map_err(|_| format!("chunk {number} was changed"))?;
-        number += 1;
-    }
+    let cut_short = || "the payload is cut short".to_owned();
+    let (prefix, chunks) = sealed.split_first_chunk::<PREFIX>().ok_or_else(cut_short)?;
+    let length = Suite::Aes256Gcm.plain_len(chunks.len() as u64).ok_or_else(cut_short)?;
+    let stream =
+        resume(key, prefix, context).ok_or("the payload belongs to another key or name, or its start was changed")?;
+    let mut out = vec![0; length as usize];
+    stream.open(0, chunks, true, &mut out, 1).map_err(|chunk| format!("chunk {chunk} was changed"))?;
     Ok(out)
 }
 
@@ -116,8 +91,7 @@ mod tests {
     use crate::hex::{decode, encode};
 
     fn sealed(key: &[u8; 32], salt: [u8; SALT], context: &[u8], plaintext: &[u8]) -> Vec<u8> {
-        let mut out = Vec::new();
-        encrypt(key, salt, context, plaintext, &mut out);
+        let out = encrypt(key, salt, context, plaintext);
         assert_eq!(out.len(), sealed_len(plaintext.len()));
         out
     }
@@ -128,10 +102,10 @@ mod tests {
         let key: [u8; 32] = std::array::from_fn(|i| i as u8);
         let want = |len: usize| -> Vec<u8> { (0..len).map(|i| (i * 7 % 256) as u8).collect() };
         for (message, len) in [
-            (&include_bytes!("../tests/data/cobblestone256-0.bin")[..], 0),
-            (&include_bytes!("../tests/data/cobblestone256-11.bin")[..], 11),
-            (&include_bytes!("../tests/data/cobblestone256-16384.bin")[..], 16384),
-            (&include_bytes!("../tests/data/cobblestone256-20000.bin")[..], 20000),
+            (&include_bytes!("../../tests/data/cobblestone256-0.bin")[..], 0),
+            (&include_bytes!("../../tests/data/cobblestone256-11.bin")[..], 11),
+            (&include_bytes!("../../tests/data/cobblestone256-16384.bin")[..], 16384),
+            (&include_bytes!("../../tests/data/cobblestone256-20000.bin")[..], 20000),
         ] {
             assert!(decrypt(&key, b"tapeloom test", message).is_ok_and(|plain| plain == want(len)), "{len} bytes");
             assert!(decrypt(&key, b"other", message).is_err());
@@ -164,7 +138,8 @@ mod tests {
 
     #[test]
     fn wycheproof_agrees_on_what_opens() -> Result<(), serde_json::Error> {
-        let vectors: Vec<Vector> = serde_json::from_str(include_str!("../tests/data/wycheproof-cobblestone256.json"))?;
+        let vectors: Vec<Vector> =
+            serde_json::from_str(include_str!("../../tests/data/wycheproof-cobblestone256.json"))?;
         let (mut opened, mut refused) = (0, 0);
         for vector in &vectors {
             let Ok(key) = <[u8; 32]>::try_from(decode(&vector.key).expect("hex")) else {
