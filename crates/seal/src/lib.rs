@@ -28,20 +28,18 @@
 
 mod aead;
 mod audit;
-mod chain;
 mod disk;
 mod error;
-mod hasher;
 mod hex;
 mod keys;
 mod sealed;
-mod verify;
 
-pub use audit::AuditLog;
-pub use chain::Entry;
+pub use audit::{
+    AuditConfig, AuditLog, Checkpoint, ConsistencyProof, Entry, Evidence, Heartbeat, Proof, Segment, SigningKey,
+    Verified, Verifier, VerifyingKey, entries, prove, prove_consistency, to_ecs, to_ocsf, verify, verify_since,
+};
 pub use error::{Error, Result};
 pub use keys::{Kdf, KdfLimits, Key, Passphrase};
 pub use sealed::{
     Label, Opener, Recipient, SealWriter, SealedInfo, SealedReader, SealedStore, Sealer, Suite, open, seal,
 };
-pub use verify::{Verified, entries, verify, verify_since};

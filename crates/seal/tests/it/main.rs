@@ -1,7 +1,10 @@
 //! Sealed bytes and the audit log hold against damage, tampering and crashes.
 
 mod audit;
+mod crash;
+mod evidence;
 mod formats;
 mod payload;
 mod recipients;
+mod rotation;
 mod sealed;

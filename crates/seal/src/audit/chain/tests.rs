@@ -16,7 +16,7 @@ fn time(micros: i64) -> Timestamp {
 fn log(hasher: &Hasher) -> Result<String> {
     let scope = Scope { run: "run-1".parse().ok(), tenant: Some("desk \"7\"\n".into()) };
     let mut head = Head::default();
-    let mut log = head.extend(hasher, time(1_000_000), &Scope::default(), &hasher.opening())?.0;
+    let mut log = head.extend(hasher, time(1_000_000), &Scope::default(), &hasher.opening("0123456789abcdef"))?.0;
     for i in 0..4 {
         let record =
             Record::new("desk", "checkpoint.saved", format!("epoch-{i}")).detail("note", "a \"q\"\n\0\u{1b}[2J");
@@ -26,7 +26,7 @@ fn log(hasher: &Hasher) -> Result<String> {
 }
 
 fn scanned(bytes: &[u8], hasher: &Hasher) -> Result<Scanned> {
-    scan(Path::new("run.log"), bytes, hasher, |_| {})
+    scan(Path::new("run.log"), bytes, hasher, Head::default(), |_, _| {})
 }
 
 /// The line and problem that are named; a torn tail counts as one of the line it would have been.
@@ -153,7 +153,7 @@ fn control_characters_are_escaped_and_come_back() -> Outcome {
     let log = log(&hasher)?;
     assert!(log.bytes().all(|byte| byte == b'\n' || !byte.is_ascii_control()));
     let mut entries = Vec::new();
-    scan(Path::new("run.log"), log.as_bytes(), &hasher, |entry| entries.push(entry))?;
+    scan(Path::new("run.log"), log.as_bytes(), &hasher, Head::default(), |entry, _| entries.push(entry))?;
     assert_eq!(entries[1].record.details["note"], "a \"q\"\n\0\u{1b}[2J");
     assert_eq!((entries[0].run.clone(), entries[0].tenant.clone()), (None, None));
     assert_eq!(entries[1].run, "run-1".parse().ok());
@@ -204,10 +204,10 @@ fn zeros_that_a_crash_left_are_torn_and_not_tampered() -> Outcome {
 fn only_the_start_of_a_log_is_taken_for_a_torn_log() -> Outcome {
     let first = lines(&log(&Hasher::new(None))?)[0].to_owned();
     for length in 0..first.len() {
-        assert!(may_be_torn_first_line(&first.as_bytes()[..length]));
+        assert!(may_be_torn_first_line(0, &first.as_bytes()[..length]));
     }
-    assert!(may_be_torn_first_line(&[0; 40]));
-    assert!(!may_be_torn_first_line(b"[settings]"));
+    assert!(may_be_torn_first_line(0, &[0; 40]));
+    assert!(!may_be_torn_first_line(0, b"[settings]"));
     Ok(())
 }
 
@@ -242,11 +242,11 @@ proptest! {
             let mut record = Record::new(actor.clone(), "x.y", object.clone());
             record.details = details.clone();
             let mut head = Head::default();
-            let first = head.extend(&hasher, time(0), &Scope::default(), &hasher.opening()).expect("a line").0;
+            let first = head.extend(&hasher, time(0), &Scope::default(), &hasher.opening("0123456789abcdef")).expect("a line").0;
             let (second, receipt) = head.extend(&hasher, time(1), &Scope::default(), &record).expect("a line");
             let mut entries = Vec::new();
             let text = first + &second;
-            scan(Path::new("run.log"), text.as_bytes(), &hasher, |entry| entries.push(entry)).expect("sound");
+            scan(Path::new("run.log"), text.as_bytes(), &hasher, Head::default(), |entry, _| entries.push(entry)).expect("sound");
             prop_assert_eq!(&entries[1].record, &record);
             prop_assert_eq!(entries[1].hash, receipt.hash);
         }

@@ -1,10 +1,16 @@
 use tapeloom_core::{Fingerprint, Record};
 use zeroize::Zeroizing;
 
-use crate::chain::Entry;
+use super::chain::Entry;
 use crate::hex;
 use crate::keys::{Key, authenticate, is_id};
 
+/// The actions that logs write themselves.
+pub(crate) const CONTINUED: &str = "log.continued";
+pub(crate) const CLOSED: &str = "log.closed";
+pub(crate) const RETIRED: &str = "log.retired";
+pub(crate) const HELD: &str = "log.held";
+pub(crate) const RELEASED: &str = "log.released";
 /// The action of a log's first record.
 pub(crate) const OPENED: &str = "log.opened";
 /// The detail of the first record that says how the chain is made.
@@ -36,14 +42,15 @@ impl Hasher {
         Fingerprint::parse(&mac).expect("32 bytes are 64 hex digits")
     }
 
-    /// The first record of a log that is chained so.
-    pub(crate) fn opening(&self) -> Record {
-        Record::new("tapeloom", OPENED, "audit log").detail(CHAIN, self.name())
+    /// The first record of a log that is chained so, with an id that no other log has.
+    pub(crate) fn opening(&self, id: &str) -> Record {
+        Record::new("tapeloom", OPENED, "audit log").detail(CHAIN, self.name()).detail("id", id)
     }
 
     /// Whether a log that starts so is chained so.
     pub(crate) fn opens(&self, first: &Entry) -> bool {
-        first.record.action == OPENED && first.record.details.get(CHAIN) == Some(&self.name())
+        matches!(first.record.action.as_str(), OPENED | CONTINUED)
+            && first.record.details.get(CHAIN) == Some(&self.name())
     }
 }
 

@@ -4,7 +4,9 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use tapeloom_core::{Fingerprint, Receipt, Record, RunId, Timestamp};
 
-use crate::hasher::{CHAIN, Hasher, OPENED, is_chain};
+use super::hasher::{CHAIN, CONTINUED, Hasher, OPENED, is_chain};
+use super::tree::{self, Compact};
+use crate::hex;
 use crate::sealed::cobblestone::same;
 use crate::{Error, Result};
 
@@ -46,6 +48,14 @@ struct Line {
     prev: String,
 }
 
+#[derive(Deserialize)]
+struct WithHash {
+    #[serde(flatten)]
+    line: Line,
+    #[serde(rename = "hash")]
+    _hash: String,
+}
+
 /// On whose behalf records are taken.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Scope {
@@ -59,6 +69,10 @@ pub(crate) struct Head {
     pub(crate) next: u64,
     pub(crate) hash: Option<Fingerprint>,
     pub(crate) time: Timestamp,
+    /// Over the lines so far.
+    pub(crate) tree: Compact,
+    /// Of the log, from its first record.
+    pub(crate) id: String,
 }
 
 impl Head {
@@ -106,9 +120,54 @@ impl Head {
         if self.next > 0 && line.time < self.time {
             return Err("it is earlier than the line before".into());
         }
-        *self = Self { next: line.seq + 1, hash: Some(hash), time: line.time };
+        if self.next == 0 {
+            // A log of before there were ids has the hash of its first line for one.
+            let id = line.record.details.get("id").cloned();
+            self.id = id.unwrap_or_else(|| hash.to_string().chars().take(16).collect());
+        }
+        self.tree.push(tree::leaf(text.as_bytes()));
+        (self.next, self.hash, self.time) = (line.seq + 1, Some(hash), line.time);
         let Line { seq: sequence, time, run, tenant, record, prev: _ } = line;
         Ok(Entry { sequence, time, run, tenant, record, hash })
+    }
+
+    /// Who a checkpoint of this log is of.
+    pub(crate) fn origin(&self) -> String {
+        format!("tapeloom.audit/{}", self.id)
+    }
+
+    /// Of the lines so far.
+    pub(crate) fn root(&self) -> Fingerprint {
+        fingerprint(&self.tree.root())
+    }
+
+    /// The first record of a file that goes on where another one was closed.
+    pub(crate) fn continuing(&self, hasher: &Hasher) -> Record {
+        let peaks: Vec<String> = self.tree.peaks().iter().map(|hash| hex::encode(hash)).collect();
+        Record::new("tapeloom", CONTINUED, "audit log")
+            .detail(CHAIN, hasher.name())
+            .detail("id", &self.id)
+            .detail("size", self.next)
+            .detail("peaks", peaks.join(" "))
+    }
+
+    /// Whether `entry`, the first of a file, says of what was before what is true of this head.
+    pub(crate) fn is_continued_by(&self, hasher: &Hasher, entry: &Entry) -> bool {
+        entry.record == self.continuing(hasher)
+    }
+
+    /// Where the chain stood before a file whose first line this is, in a log whose earlier files are gone. The line itself is
+    /// checked later.
+    pub(crate) fn before(line: &[u8]) -> Option<Self> {
+        let line: Line = serde_json::from_slice::<WithHash>(line).ok()?.line;
+        let details = &line.record.details;
+        if line.record.action != CONTINUED || line.seq == 0 {
+            return None;
+        }
+        let peaks = details.get("peaks")?.split(' ').map(|peak| hex::decode(peak)?.try_into().ok());
+        let tree = Compact::new(line.seq, peaks.collect::<Option<Vec<_>>>()?)?;
+        let hash = Fingerprint::parse(&line.prev).ok()?;
+        Some(Self { next: line.seq, hash: Some(hash), time: line.time, tree, id: details.get("id")?.clone() })
     }
 
     fn prev(&self) -> String {
@@ -116,23 +175,32 @@ impl Head {
     }
 }
 
-/// What a log holds.
+/// What a file of a log holds.
 #[derive(Debug, Default)]
 pub(crate) struct Scanned {
     pub(crate) head: Head,
     /// Bytes of whole lines.
     pub(crate) sound: u64,
+    /// Whole lines.
+    pub(crate) lines: u64,
     /// Bytes behind them, which a crash left.
     pub(crate) torn: Vec<u8>,
 }
 
-/// Reads a log line by line, checks each, and hands it to `each`.
-pub(crate) fn scan(path: &Path, log: impl Read, hasher: &Hasher, mut each: impl FnMut(Entry)) -> Result<Scanned> {
+/// Reads a file of a log line by line, checks that each goes on from `head`, and hands it and its text to `each`.
+pub(crate) fn scan(
+    path: &Path,
+    log: impl Read,
+    hasher: &Hasher,
+    head: Head,
+    mut each: impl FnMut(Entry, &[u8]),
+) -> Result<Scanned> {
     let tampered = |line: u64, detail: String| Error::Tampered { path: path.to_owned(), line, detail };
-    let mut reader = BufReader::new(log);
-    let mut scanned = Scanned::default();
+    let mut reader = BufReader::with_capacity(1 << 16, log);
+    let mut scanned = Scanned { head, ..Scanned::default() };
+    let mut line = Vec::new();
     for number in 1.. {
-        let mut line = Vec::new();
+        line.clear();
         let read = reader.by_ref().take(MAX_LINE as u64).read_until(b'\n', &mut line);
         read.map_err(|e| Error::io("read", path, e))?;
         let Some(text) = line.strip_suffix(b"\n") else {
@@ -142,13 +210,18 @@ pub(crate) fn scan(path: &Path, log: impl Read, hasher: &Hasher, mut each: impl 
             scanned.torn = line;
             break;
         };
+        let before = (number == 1 && scanned.head.next > 0).then(|| scanned.head.clone());
         match scanned.head.accept(hasher, text) {
             Ok(entry) if number == 1 && !hasher.opens(&entry) => {
                 return Err(tampered(1, format!("it does not open a log chained by {}", hasher.name())));
             }
+            Ok(entry) if before.is_some_and(|before| !before.is_continued_by(hasher, &entry)) => {
+                return Err(tampered(1, "it does not go on where the file before was closed".into()));
+            }
             Ok(entry) => {
                 scanned.sound += line.len() as u64;
-                each(entry);
+                scanned.lines = number;
+                each(entry, text);
             }
             Err(detail) => {
                 // Some file systems leave zeros where a crash cut a write short; no record holds any.
@@ -172,16 +245,24 @@ fn other_chain(line: &[u8], hasher: &Hasher) -> Option<String> {
         record: Record,
     }
     let record = serde_json::from_slice::<First>(line).ok()?.record;
-    let chain = record.details.get(CHAIN).filter(|chain| record.action == OPENED && is_chain(chain))?;
+    let chain = record
+        .details
+        .get(CHAIN)
+        .filter(|chain| matches!(record.action.as_str(), OPENED | CONTINUED) && is_chain(chain))?;
     let given = hasher.name();
     (*chain != given).then(|| format!("it opens a log chained by {chain}, and was checked by {given}"))
 }
 
-/// Whether bytes can be the start of a log's first line: a file of another kind must not be taken for a torn log.
-pub(crate) fn may_be_torn_first_line(bytes: &[u8]) -> bool {
-    const START: &[u8] = b"{\"seq\":0,\"time\":\"";
-    let length = bytes.len().min(START.len());
-    bytes[..length] == START[..length] || bytes.iter().all(|byte| *byte == 0)
+/// A Merkle hash as the core prints hashes.
+pub(crate) fn fingerprint(hash: &tree::Hash) -> Fingerprint {
+    Fingerprint::parse(&hex::encode(hash)).expect("32 bytes are 64 hex digits")
+}
+
+/// Whether bytes can be the start of a file's first line, record `next`: a file of another kind must not be taken for a torn log.
+pub(crate) fn may_be_torn_first_line(next: u64, bytes: &[u8]) -> bool {
+    let start = format!("{{\"seq\":{next},\"time\":\"");
+    let length = bytes.len().min(start.len());
+    bytes[..length] == start.as_bytes()[..length] || bytes.iter().all(|byte| *byte == 0)
 }
 
 #[cfg(test)]
