@@ -32,6 +32,35 @@ pub enum Error {
         /// On whose behalf it was opened.
         given: Option<String>,
     },
+    /// No source has this secret; put it into one.
+    #[error("no secret named {name}: asked were {asked}")]
+    NoSecret {
+        /// Its name.
+        name: String,
+        /// Which sources were asked.
+        asked: String,
+    },
+    /// A secret is given out no more; put in the next version.
+    #[error("secret {name} expired at {since}: put in its next version")]
+    Expired {
+        /// Its name.
+        name: String,
+        /// Since when.
+        since: tapeloom_core::Timestamp,
+    },
+    /// An older copy of a file was put in its place.
+    #[error("{} is of generation {found}, generation {seen} was seen before: an old copy was put in its place", path.display())]
+    Replayed {
+        /// The file.
+        path: PathBuf,
+        /// What it says of itself.
+        found: u64,
+        /// What was seen.
+        seen: u64,
+    },
+    /// What was to be done could not be put on record, and was not done.
+    #[error("the ledger refused a record")]
+    Ledger(#[source] tapeloom_core::Error),
     /// A value given by the caller breaks a rule; fix the value.
     #[error("{field} = {value}: {remedy}")]
     Invalid {

@@ -7,4 +7,4 @@ pub use kdf::{Kdf, KdfLimits, Passphrase};
 pub use key::Key;
 
 pub(crate) use kdf::SALT as KDF_SALT;
-pub(crate) use key::{authenticate, is_id, random};
+pub(crate) use key::{authenticate, check_private, is_id, random};

@@ -33,6 +33,7 @@ mod error;
 mod hex;
 mod keys;
 mod sealed;
+mod secrets;
 
 pub use audit::{
     AuditConfig, AuditLog, Checkpoint, ConsistencyProof, Entry, Evidence, Heartbeat, Proof, Segment, SigningKey,
@@ -43,3 +44,4 @@ pub use keys::{Kdf, KdfLimits, Key, Passphrase};
 pub use sealed::{
     Label, Opener, Recipient, SealWriter, SealedInfo, SealedReader, SealedStore, Sealer, Suite, open, seal,
 };
+pub use secrets::{EnvironmentSecrets, Secret, SecretFile, SecretInfo, SecretSource, Secrets};

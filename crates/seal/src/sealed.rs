@@ -5,7 +5,7 @@ pub(crate) mod cobblestone;
 mod header;
 mod opener;
 mod reader;
-mod recipient;
+pub(crate) mod recipient;
 mod sealer;
 mod store;
 mod stream;

@@ -46,14 +46,7 @@ impl Key {
         let io = |e| Error::io("read", path, e);
         let bad = |problem: String| Error::BadKey { path: path.to_owned(), problem };
         let file = File::open(path).map_err(io)?;
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            let mode = file.metadata().map_err(io)?.permissions().mode();
-            if mode & 0o077 != 0 {
-                return Err(bad(format!("others can use this key (mode {:03o}): run chmod 600 on it", mode & 0o777)));
-            }
-        }
+        check_private(path, &file)?;
         let mut text = Zeroizing::new(Vec::with_capacity(MAX_FILE as usize));
         file.take(MAX_FILE).read_to_end(&mut text).map_err(io)?;
         let digits = text.trim_ascii();
@@ -145,6 +138,22 @@ impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Key({})", self.id())
     }
+}
+
+/// Refuses a file that others can use: what it holds is no secret any more.
+pub(crate) fn check_private(path: &Path, file: &File) -> Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = file.metadata().map_err(|e| Error::io("read", path, e))?.permissions().mode();
+        if mode & 0o077 != 0 {
+            let problem = format!("others can use it (mode {:03o}): run chmod 600 on it", mode & 0o777);
+            return Err(Error::BadKey { path: path.to_owned(), problem });
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = (path, file);
+    Ok(())
 }
 
 /// Whether this is what [`Key::id`] prints.

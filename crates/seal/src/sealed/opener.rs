@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::header::{Header, MAGIC, SealedInfo};
 use super::reader::SealedReader;
-use super::recipient::FileKey;
+use super::recipient::{Entry, FileKey};
 use super::sealer::{Sealer, replace_header};
 use super::stream::{Stream, all_threads};
 use super::v1;
@@ -175,32 +175,32 @@ impl Opener {
             let (sealed_for, given) = (header.label.tenant.clone(), self.tenant.clone());
             return Err(Error::WrongTenant { name: name.to_owned(), sealed_for, given });
         }
-        let (file_key, kdf) = self.file_key(name, &header)?;
+        let (file_key, kdf) = self.unwrap(name, &header.entries, &header.fixed_hash())?;
         if !header.is_authentic(&file_key) {
             return Err(Error::damaged(name, "its header was changed"));
         }
         Ok(Unlocked { header, file_key, kdf })
     }
 
-    fn file_key(&self, name: &str, header: &Header) -> Result<(FileKey, Option<Kdf>)> {
-        let hash = header.fixed_hash();
-        for entry in &header.entries {
+    /// The file key out of the first entry that opens with a key or passphrase at hand.
+    pub(crate) fn unwrap(&self, name: &str, entries: &[Entry], fixed: &[u8; 32]) -> Result<(FileKey, Option<Kdf>)> {
+        for entry in entries {
             // Keys first: they cost nothing.
-            if let Some(unwrapped) = self.keys.iter().find_map(|key| entry.unwrap_with_key(key, &hash)) {
+            if let Some(unwrapped) = self.keys.iter().find_map(|key| entry.unwrap_with_key(key, fixed)) {
                 let damaged = || Error::damaged(name, "its header was changed: the wrapped key does not open");
                 return unwrapped.map(|file_key| (file_key, None)).ok_or_else(damaged);
             }
         }
-        for entry in &header.entries {
+        for entry in entries {
             for passphrase in &self.passphrases {
-                if let Some((key, kdf)) = entry.unwrap_with_passphrase(passphrase, &hash, &self.limits)? {
+                if let Some((key, kdf)) = entry.unwrap_with_passphrase(passphrase, fixed, &self.limits)? {
                     return Ok((key, Some(kdf)));
                 }
             }
         }
         let given = self.keys.iter().map(|key| format!("key {}", key.id()));
         let given = given.chain(self.passphrases.iter().map(|_| "a passphrase".to_owned())).collect::<Vec<_>>();
-        let sealed_with = header.info().recipients.join(", ");
+        let sealed_with = entries.iter().map(Entry::name).collect::<Vec<_>>().join(", ");
         Err(Error::WrongKey { name: name.to_owned(), sealed_with, given: given.join(", ") })
     }
 

@@ -80,7 +80,8 @@ impl Recipient {
                 }
                 let mut salt = [0; KDF_SALT];
                 random(&mut salt)?;
-                let wrapped = wrap(&*kdf.derive(passphrase, &salt, &KdfLimits::default())?);
+                let key = kdf.derive(passphrase, &salt, &KdfLimits::default())?;
+                let wrapped = wrap(&key);
                 Ok(Entry::Passphrase { kdf: *kdf, salt: hex::encode(&salt), wrapped })
             }
         }
@@ -107,7 +108,7 @@ impl Entry {
     /// The file key, where `key` is the one that this entry names; none for another entry.
     pub(crate) fn unwrap_with_key(&self, key: &Key, fixed: &[u8; 32]) -> Option<Option<FileKey>> {
         let Self::Key { id, salt, wrapped } = self else { return None };
-        (*id == key.id()).then(|| unwrap(&*key.derive(WRAP_PURPOSE, &hex::decode(salt)?), wrapped, fixed))
+        (*id == key.id()).then(|| unwrap(&key.derive(WRAP_PURPOSE, &hex::decode(salt)?), wrapped, fixed))
     }
 
     pub(crate) fn unwrap_with_passphrase(

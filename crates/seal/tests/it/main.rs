@@ -8,3 +8,4 @@ mod payload;
 mod recipients;
 mod rotation;
 mod sealed;
+mod secrets;
