@@ -19,15 +19,24 @@
 #![forbid(unsafe_code)]
 
 mod changes;
+mod clock;
+mod codes;
 mod date;
 mod error;
 mod format;
+mod identifier;
 mod retention;
 mod rts22;
 
 pub use changes::{AlgorithmChange, ChangeRegister, algorithm_changes};
+pub use clock::{Accuracy, ClockCheck, ClockRule, is_high_message_rate};
+pub use codes::Codes;
 pub use date::Date;
 pub use error::{Error, Result};
 pub use format::{Flaw, Format};
+pub use identifier::{NationalId, is_card, is_cusip, is_iban, is_isin, is_lei, is_sedol, national_id};
 pub use retention::{Deletion, RecordClass, Retention, RetentionConfig, RetentionFinding};
-pub use rts22::{Compliance, Issue, Mifid, References, RuleSet, TransactionReport, Unchecked, check_report};
+pub use rts22::{
+    Compliance, Holidays, Instruments, Issue, Mifid, Outcome, References, Rts22, RuleSet, SentReports,
+    TransactionReport, Unchecked, check_report,
+};
