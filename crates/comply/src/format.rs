@@ -132,15 +132,17 @@ fn characters(are_right: bool) -> Result<(), Flaw> {
     if are_right { Ok(()) } else { Err(Flaw::Character) }
 }
 
-/// `A` is a capital letter, `9` a digit, `X` one of both, anything else itself.
-fn shape(bytes: &[u8], pattern: &[u8]) -> Result<(), Flaw> {
-    length(bytes.len() == pattern.len())?;
-    characters(bytes.iter().zip(pattern).all(|(byte, wanted)| match wanted {
-        b'A' => byte.is_ascii_uppercase(),
-        b'9' => byte.is_ascii_digit(),
-        b'X' => byte.is_ascii_uppercase() || byte.is_ascii_digit(),
-        other => byte == other,
-    }))
+/// `A` is a capital letter, `9` a digit, `X` one of both, anything else itself. Without a way out in the middle, which lets the
+/// compiler look at many characters at once.
+fn shape<const N: usize>(bytes: &[u8], pattern: &[u8; N]) -> Result<(), Flaw> {
+    let bytes: &[u8; N] = bytes.try_into().map_err(|_| Flaw::Length)?;
+    let fits = |byte: u8, wanted: u8| {
+        let (is_letter, is_digit) = (byte.wrapping_sub(b'A') < 26, byte.wrapping_sub(b'0') < 10);
+        let may_letter = (wanted == b'A') | (wanted == b'X');
+        let may_digit = (wanted == b'9') | (wanted == b'X');
+        (is_letter & may_letter) | (is_digit & may_digit) | ((byte == wanted) & !may_letter & !may_digit)
+    };
+    characters(bytes.iter().zip(pattern).fold(true, |so_far, (byte, wanted)| so_far & fits(*byte, *wanted)))
 }
 
 /// Read as text: a binary floating-point number can't hold 18 decimal digits.

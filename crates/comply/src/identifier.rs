@@ -132,12 +132,24 @@ pub(crate) fn mod_97(bytes: &[u8]) -> u64 {
     // Sixteen more digits fit behind a rest of two.
     bytes.chunks(8).fold(0, |rest, chunk| {
         let spelled = chunk.iter().fold(rest, |number, byte| {
-            let value = u64::from(value(*byte).unwrap_or(0));
-            number * if value > 9 { 100 } else { 10 } + value
+            let (value, factor) = SPELLED[usize::from(*byte)];
+            number * u64::from(factor) + u64::from(value)
         });
         spelled % 97
     })
 }
+
+/// Value of a character, and what makes room for its digits.
+const SPELLED: [(u8, u8); 256] = {
+    let (mut table, mut byte) = ([(0, 1); 256], 0);
+    while byte < table.len() {
+        if let Some(value) = value(byte as u8) {
+            table[byte] = (value as u8, if value > 9 { 100 } else { 10 });
+        }
+        byte += 1;
+    }
+    table
+};
 
 const fn is_upper_alphanumeric(byte: u8) -> bool {
     byte.is_ascii_uppercase() || byte.is_ascii_digit()
