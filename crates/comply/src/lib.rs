@@ -18,6 +18,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod access;
 mod changes;
 mod clock;
 mod codes;
@@ -25,9 +26,15 @@ mod date;
 mod error;
 mod format;
 mod identifier;
+mod personal;
 mod retention;
 mod rts22;
+mod rts24;
+mod rts6;
 
+pub use access::{
+    Access, AnomalyConfig, AnomalyDetector, AnomalyScore, Attempt, Grant, Lockout, LockoutConfig, Observation, Role,
+};
 pub use changes::{AlgorithmChange, ChangeRegister, algorithm_changes};
 pub use clock::{Accuracy, ClockCheck, ClockRule, is_high_message_rate};
 pub use codes::Codes;
@@ -35,8 +42,14 @@ pub use date::Date;
 pub use error::{Error, Result};
 pub use format::{Flaw, Format};
 pub use identifier::{NationalId, is_card, is_cusip, is_iban, is_isin, is_lei, is_sedol, national_id};
+pub use personal::{
+    Anonymity, ColumnFinding, Detector, Erasure, Found, Kind, Lineage, Measure, Plan, ProcessingRecord, Pseudonymizer,
+    Sensitive, SubjectExport, SubjectVault, find_in_columns, measure, suppress,
+};
 pub use retention::{Deletion, RecordClass, Retention, RetentionConfig, RetentionFinding};
+pub use rts6::{Assessment, Blocked, Exhibit, Finding, KillSwitch, Order, PreTradeGate, PreTradeLimits, Side, assess};
 pub use rts22::{
-    Compliance, Holidays, Instruments, Issue, Mifid, Outcome, References, Rts22, RuleSet, SentReports,
+    Compliance, Holidays, Instruments, Issue, Mifid, Outcome, References, Rts22, RuleSet, SentReports, TableOutcome,
     TransactionReport, Unchecked, check_report,
 };
+pub use rts24::{OrderEvent, OrderIssue, OrderRecord, OrderType, Validity, check_orders};

@@ -8,9 +8,11 @@ mod person;
 mod references;
 mod report;
 mod rule;
+mod table;
 
 pub use check::{Rts22, check_report};
 pub use findings::{Compliance, Issue, Mifid, RuleSet, Unchecked};
 pub use references::{Holidays, Instruments, References, SentReports};
 pub use report::TransactionReport;
 pub use rule::Outcome;
+pub use table::TableOutcome;

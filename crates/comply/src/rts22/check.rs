@@ -1,7 +1,7 @@
 use super::engine;
 use super::findings::{Compliance, explain};
 use super::references::References;
-use super::report::TransactionReport;
+use super::report::{Row, TransactionReport};
 use super::rule::Outcome;
 
 /// The rule engine of RTS 22: what it holds reports against is given once.
@@ -20,7 +20,11 @@ impl Rts22 {
     /// All rules over one report. Quick; ask [`Rts22::explain`] for words.
     #[must_use]
     pub fn check(&self, report: &TransactionReport) -> Outcome {
-        engine::check(&report.row(), &self.references)
+        self.check_row(&report.row())
+    }
+
+    pub(super) fn check_row(&self, row: &Row<'_>) -> Outcome {
+        engine::check(row, &self.references)
     }
 
     /// What came of a check, in words and with sources. The result holds no value of the report.

@@ -361,3 +361,29 @@ proptest! {
         prop_assert!(result.issues.iter().all(|issue| !result.passed.contains(&issue.rule)));
     }
 }
+
+#[test]
+fn a_table_of_reports_is_checked_row_by_row() -> Result<()> {
+    use std::sync::Arc;
+
+    use arrow_array::{ArrayRef, RecordBatch, StringArray};
+    let mut columns: Vec<(String, ArrayRef)> = TRADE
+        .iter()
+        .map(|(number, text)| (number.to_string(), Arc::new(StringArray::from(vec![*text, text])) as ArrayRef))
+        .collect();
+    columns.push(("61".into(), Arc::new(StringArray::from(vec![Some("SIZE|ILQD"), Some("SIZE|HUGE")]))));
+    columns.push(("42".into(), Arc::new(StringArray::from(vec![None, Some("")]))));
+    let table =
+        RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, column)| (name, column, true)));
+    let rules = Rts22::new(references());
+    let result = rules.check_table(&table.expect("a table"))?;
+    assert_eq!((result.rows, result.failed.len(), result.failed[0].0), (2, 1, 1));
+    let report = with(&[(61, "SIZE"), (61, "HUGE")])?;
+    assert_eq!(rules.check(&report), result.failed[0].1);
+    for name in ["0", "66", "price"] {
+        let column: ArrayRef = Arc::new(StringArray::from(vec!["x"]));
+        let table = RecordBatch::try_from_iter([(name, column)]).expect("a table");
+        assert!(rules.check_table(&table).is_err(), "{name}");
+    }
+    Ok(())
+}
