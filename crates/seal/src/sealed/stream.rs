@@ -100,29 +100,46 @@ impl Stream {
     /// [`Suite::sealed_len`] gives, without the empty last chunk where the payload goes on.
     pub(crate) fn seal(&self, first: u64, plain: &[u8], is_end: bool, out: &mut [u8], threads: usize) {
         let (chunk, piece) = (self.suite.chunk(), self.suite.chunk() + TAG);
-        let seal = |number: u64, plain: &[u8], out: &mut [u8], is_last: bool| {
-            let (data, tag) = out.split_at_mut(plain.len());
-            data.copy_from_slice(plain);
-            tag.copy_from_slice(&self.aead.seal(&self.nonce(number, is_last), &[], data));
-        };
         let count = out.len().div_ceil(piece);
         let share = share(count, chunk, threads);
         let seal_share = |start: usize, plain: &[u8], out: &mut [u8]| {
+            // One chunk at a time, so that it is still near when it is encrypted.
             for (i, out) in out.chunks_mut(piece).enumerate() {
                 let plain = &plain[i * chunk..plain.len().min((i + 1) * chunk)];
-                seal(first + (start + i) as u64, plain, out, is_end && start + i + 1 == count);
+                out[..plain.len()].copy_from_slice(plain);
+                self.seal_in_place(first + (start + i) as u64, out, is_end && start + i + 1 == count, 1);
             }
         };
-        let shares = out.chunks_mut(share * piece).enumerate().map(|(i, out)| {
-            let plain = &plain[(i * share * chunk).min(plain.len())..plain.len().min((i + 1) * share * chunk)];
-            (i * share, plain, out)
-        });
         if share >= count {
-            return shares.for_each(|(start, plain, out)| seal_share(start, plain, out));
+            return seal_share(0, plain, out);
         }
         thread::scope(|scope| {
-            for (start, plain, out) in shares {
-                scope.spawn(move || seal_share(start, plain, out));
+            for (i, out) in out.chunks_mut(share * piece).enumerate() {
+                let (from, to) = (i * share * chunk, (i + 1) * share * chunk);
+                let plain = &plain[from.min(plain.len())..to.min(plain.len())];
+                scope.spawn(move || seal_share(i * share, plain, out));
+            }
+        });
+    }
+
+    /// As [`Stream::seal`], of plaintext that already stands where its chunks go, with room for a tag behind each.
+    pub(crate) fn seal_in_place(&self, first: u64, pieces: &mut [u8], is_end: bool, threads: usize) {
+        let piece = self.suite.chunk() + TAG;
+        let count = pieces.len().div_ceil(piece);
+        let share = share(count, self.suite.chunk(), threads);
+        let seal_share = |start: usize, pieces: &mut [u8]| {
+            for (i, sealed) in pieces.chunks_mut(piece).enumerate() {
+                let (data, tag) = sealed.split_at_mut(sealed.len() - TAG);
+                let nonce = self.nonce(first + (start + i) as u64, is_end && start + i + 1 == count);
+                tag.copy_from_slice(&self.aead.seal(&nonce, &[], data));
+            }
+        };
+        if share >= count {
+            return seal_share(0, pieces);
+        }
+        thread::scope(|scope| {
+            for (i, pieces) in pieces.chunks_mut(share * piece).enumerate() {
+                scope.spawn(move || seal_share(i * share, pieces));
             }
         });
     }
@@ -181,9 +198,9 @@ fn rest_len(sealed: &[u8], piece: usize) -> usize {
     sealed.len().saturating_sub(sealed.len().div_ceil(piece) * TAG)
 }
 
-/// How many chunks a thread takes: at least half a MiB, or starting it costs more than it saves.
+/// How many chunks a thread takes: at least a quarter of a MiB, or starting it costs more than it saves.
 fn share(count: usize, chunk: usize, threads: usize) -> usize {
-    count.div_ceil(threads.max(1)).max((512 << 10) / chunk).max(1)
+    count.div_ceil(threads.max(1)).max((256 << 10) / chunk).max(1)
 }
 
 /// The threads that a machine runs at once.

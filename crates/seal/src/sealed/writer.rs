@@ -5,17 +5,21 @@ use zeroize::Zeroizing;
 use super::stream::Stream;
 use crate::aead::TAG;
 
-/// What one thread seals at a time.
-const BATCH: usize = 1 << 20;
+/// What is sealed at a time: what stays in a core's cache, or enough that threads are worth starting.
+const BATCH: usize = 256 << 10;
+const BATCH_OF_THREAD: usize = 1 << 20;
 
 /// Seals what is written to it. See [`Sealer::writer`](crate::Sealer::writer).
 pub struct SealWriter<W> {
     inner: W,
     stream: Stream,
     threads: usize,
-    /// Not yet sealed. It keeps its last byte back, for nobody knows yet which chunk is the last.
-    plain: Zeroizing<Vec<u8>>,
-    sealed: Vec<u8>,
+    /// Chunks that are not sealed yet, each with room for its tag. The last byte of them is kept back, for nobody knows yet which
+    /// chunk is the last.
+    pieces: Zeroizing<Vec<u8>>,
+    /// Bytes of plaintext in them.
+    filled: usize,
+    /// As many as are sealed at a time.
     batch: usize,
     next: u64,
 }
@@ -23,10 +27,10 @@ pub struct SealWriter<W> {
 impl<W: Write> SealWriter<W> {
     pub(super) fn new(mut inner: W, start: &[u8], stream: Stream, threads: usize) -> io::Result<Self> {
         inner.write_all(start)?;
-        let batch = BATCH * threads.clamp(1, 64);
+        let batch = if threads > 1 { BATCH_OF_THREAD * threads.min(64) } else { BATCH };
         // Of its final size from the start: a buffer that grows leaves copies of the plaintext behind.
-        let plain = Zeroizing::new(Vec::with_capacity(batch + 1));
-        Ok(Self { inner, stream, threads, plain, sealed: Vec::new(), batch, next: 0 })
+        let pieces = Zeroizing::new(vec![0; batch + batch / stream.suite.chunk() * TAG]);
+        Ok(Self { inner, stream, threads, pieces, filled: 0, batch, next: 0 })
     }
 
     /// Seals the rest, marks the end, and gives the inner writer back. It is flushed but not synced.
@@ -34,39 +38,39 @@ impl<W: Write> SealWriter<W> {
     /// # Errors
     /// The inner writer's.
     pub fn finish(mut self) -> io::Result<W> {
-        self.put(true)?;
+        let chunk = self.stream.suite.chunk();
+        if self.filled == self.batch && self.stream.suite.chunks(self.batch as u64) > (self.batch / chunk) as u64 {
+            // The empty chunk that ends whole ones has no room behind them.
+            self.put(self.pieces.len(), false)?;
+        }
+        self.put(self.stream.suite.sealed_len(self.filled as u64) as usize, true)?;
         self.inner.flush()?;
         Ok(self.inner)
     }
 
-    fn put(&mut self, is_end: bool) -> io::Result<()> {
-        let plain = &self.plain[..if is_end { self.plain.len() } else { self.batch }];
-        let chunk = self.stream.suite.chunk();
-        let length = if is_end {
-            self.stream.suite.sealed_len(plain.len() as u64) as usize
-        } else {
-            plain.len() + plain.len() / chunk * TAG
-        };
-        self.sealed.clear();
-        self.sealed.resize(length, 0);
-        self.stream.seal(self.next, plain, is_end, &mut self.sealed, self.threads);
-        self.inner.write_all(&self.sealed)?;
-        self.next += (plain.len() / chunk) as u64;
-        let sealed = plain.len();
-        self.plain.copy_within(sealed.., 0);
-        let rest = self.plain.len() - sealed;
-        self.plain.truncate(rest);
+    fn put(&mut self, length: usize, is_end: bool) -> io::Result<()> {
+        let pieces = &mut self.pieces[..length];
+        self.stream.seal_in_place(self.next, pieces, is_end, self.threads);
+        self.inner.write_all(pieces)?;
+        self.next += (self.filled / self.stream.suite.chunk()) as u64;
+        self.filled = 0;
         Ok(())
     }
 }
 
 impl<W: Write> Write for SealWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let taken = bytes.len().min(self.batch + 1 - self.plain.len());
-        self.plain.extend_from_slice(&bytes[..taken]);
-        if self.plain.len() > self.batch {
-            self.put(false)?;
+        if bytes.is_empty() {
+            return Ok(0);
         }
+        if self.filled == self.batch {
+            self.put(self.pieces.len(), false)?;
+        }
+        let (chunk, inside) = (self.stream.suite.chunk(), self.filled % self.stream.suite.chunk());
+        let taken = bytes.len().min(chunk - inside);
+        let at = self.filled / chunk * (chunk + TAG) + inside;
+        self.pieces[at..at + taken].copy_from_slice(&bytes[..taken]);
+        self.filled += taken;
         Ok(taken)
     }
 
