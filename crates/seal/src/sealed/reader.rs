@@ -17,10 +17,10 @@ pub struct SealedReader<R> {
     chunks: u64,
     length: u64,
     position: u64,
-    /// Number and plaintext of the chunk at hand.
+    /// Number of the chunk at hand.
     cached: Option<u64>,
-    plain: Zeroizing<Vec<u8>>,
-    sealed: Vec<u8>,
+    /// Its plaintext, and its tag behind it.
+    piece: Zeroizing<Vec<u8>>,
     warning: Option<String>,
 }
 
@@ -33,10 +33,9 @@ impl<R: Read + Seek> SealedReader<R> {
         length: u64,
         warning: Option<String>,
     ) -> Result<Self> {
-        let (plain, sealed) = (Zeroizing::new(vec![0; stream.suite.chunk()]), vec![0; stream.suite.chunk() + TAG]);
+        let piece = Zeroizing::new(vec![0; stream.suite.chunk() + TAG]);
         let name = name.to_owned();
-        let mut reader =
-            Self { name, inner, stream, chunks, length, position: 0, cached: None, plain, sealed, warning };
+        let mut reader = Self { name, inner, stream, chunks, length, position: 0, cached: None, piece, warning };
         // The last chunk proves the length.
         reader.load(reader.stream.suite.chunks(length) - 1)?;
         Ok(reader)
@@ -84,7 +83,7 @@ impl<R: Read + Seek> SealedReader<R> {
         let chunk = self.stream.suite.chunk() as u64;
         self.load(at / chunk)?;
         let end = chunk.min(self.length - at / chunk * chunk) as usize;
-        Ok(&self.plain[(at % chunk) as usize..end])
+        Ok(&self.piece[(at % chunk) as usize..end])
     }
 
     fn load(&mut self, number: u64) -> Result<()> {
@@ -94,13 +93,14 @@ impl<R: Read + Seek> SealedReader<R> {
         self.cached = None;
         let chunk = self.stream.suite.chunk() as u64;
         let plain = chunk.min(self.length - number * chunk) as usize;
-        let sealed = &mut self.sealed[..plain + TAG];
+        let piece = &mut self.piece[..plain + TAG];
         let from = SeekFrom::Start(self.chunks + number * (chunk + TAG as u64));
-        let read = self.inner.seek(from).and_then(|_| self.inner.read_exact(sealed));
+        let read = self.inner.seek(from).and_then(|_| self.inner.read_exact(piece));
         read.map_err(|e| Error::io("read", &self.name, e))?;
         let is_last = number + 1 == self.stream.suite.chunks(self.length);
-        let opened = self.stream.open(number, sealed, is_last, &mut self.plain[..plain], 1);
-        opened.map_err(|chunk| changed_chunk(&self.name, chunk, &self.stream, self.length))?;
+        if !self.stream.open_in_place(number, piece, is_last) {
+            return Err(changed_chunk(&self.name, number, &self.stream, self.length));
+        }
         self.cached = Some(number);
         Ok(())
     }

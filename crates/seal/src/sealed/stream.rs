@@ -144,6 +144,12 @@ impl Stream {
         });
     }
 
+    /// Opens one chunk where it stands; false when it was changed, and then nothing there is of use.
+    pub(crate) fn open_in_place(&self, number: u64, piece: &mut [u8], is_last: bool) -> bool {
+        let Some((data, tag)) = piece.split_last_chunk_mut::<TAG>() else { return false };
+        self.aead.open(&self.nonce(number, is_last), &[], data, tag)
+    }
+
     /// Opens chunks from number `first` on into `out`; the number of a chunk that was changed otherwise. Then `out` holds
     /// nothing of use.
     pub(crate) fn open(

@@ -6,7 +6,7 @@ use super::stream::Stream;
 use crate::aead::TAG;
 
 /// What is sealed at a time: what stays in a core's cache, or enough that threads are worth starting.
-const BATCH: usize = 256 << 10;
+const BATCH: usize = 64 << 10;
 const BATCH_OF_THREAD: usize = 1 << 20;
 
 /// Seals what is written to it. See [`Sealer::writer`](crate::Sealer::writer).
