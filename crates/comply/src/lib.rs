@@ -1,4 +1,5 @@
-//! Rules for regulated trading: how long records are kept, transaction reports, and who changed an algorithm.
+//! Rules for regulated trading and personal data: transaction reports, records of orders and algorithms, how long they are kept;
+//! personal data found, replaced, measured and erased; who may do what, and what looks unusual.
 //!
 //! It says which rules it evaluated and with what result. It makes nobody compliant: a rule that needs more than it was given
 //! is listed as not checked, with the reason.
@@ -23,6 +24,7 @@ mod changes;
 mod clock;
 mod codes;
 mod date;
+mod enforce;
 mod error;
 mod format;
 mod identifier;
@@ -39,6 +41,7 @@ pub use changes::{AlgorithmChange, ChangeRegister, algorithm_changes};
 pub use clock::{Accuracy, ClockCheck, ClockRule, is_high_message_rate};
 pub use codes::Codes;
 pub use date::Date;
+pub use enforce::retire_expired;
 pub use error::{Error, Result};
 pub use format::{Flaw, Format};
 pub use identifier::{NationalId, is_card, is_cusip, is_iban, is_isin, is_lei, is_sedol, national_id};

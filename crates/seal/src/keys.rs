@@ -6,5 +6,5 @@ mod key;
 pub use kdf::{Kdf, KdfLimits, Passphrase};
 pub use key::Key;
 
-pub(crate) use kdf::SALT as KDF_SALT;
+pub(crate) use kdf::{PBKDF2_ITERATIONS, SALT as KDF_SALT};
 pub(crate) use key::{authenticate, check_private, is_id, random};

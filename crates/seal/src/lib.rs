@@ -1,8 +1,9 @@
-//! Bytes made safe: sealed files and a tamper-evident audit log.
+//! Bytes made safe: sealed files, keys and secrets, and a tamper-evident audit log.
 //!
-//! [`SealedStore`] encrypts whatever a [`BlobStore`](tapeloom_core::BlobStore) keeps: AES-256-GCM in chunks, one key for each
-//! file, bound to its name. [`AuditLog`] is a [`Ledger`](tapeloom_core::Ledger) whose lines form a hash chain; [`verify`]
-//! names the first line that was touched. The bytes are specified in `docs/format/`.
+//! [`SealedStore`] encrypts whatever a [`BlobStore`](tapeloom_core::BlobStore) keeps, in chunks, one key for each file, bound to
+//! its name; [`Sealer`] and [`Opener`] do it for several recipients, as streams and by ranges. [`SecretFile`] keeps secrets.
+//! [`AuditLog`] is a [`Ledger`](tapeloom_core::Ledger) whose lines form a hash chain under a Merkle tree; [`verify`] names the
+//! first line that was touched, [`prove`] gives receipts that hold offline. The bytes are specified in `docs/format/`.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -23,7 +24,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! It does not know what the bytes mean, and it does not keep keys: give it one from the host's secret store, or a key file.
+//! It does not know what the bytes mean.
 #![forbid(unsafe_code)]
 
 mod aead;
@@ -42,6 +43,6 @@ pub use audit::{
 pub use error::{Error, Result};
 pub use keys::{Kdf, KdfLimits, Key, Passphrase};
 pub use sealed::{
-    Label, Opener, Recipient, SealWriter, SealedInfo, SealedReader, SealedStore, Sealer, Suite, open, seal,
+    KeyDerivation, Label, Opener, Recipient, SealWriter, SealedInfo, SealConfig, SealedReader, SealedStore, Sealer, Suite, open, seal,
 };
 pub use secrets::{EnvironmentSecrets, Secret, SecretFile, SecretInfo, SecretSource, Secrets};

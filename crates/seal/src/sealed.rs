@@ -2,6 +2,7 @@
 
 mod age;
 pub(crate) mod cobblestone;
+mod config;
 mod header;
 mod opener;
 mod reader;
@@ -12,6 +13,7 @@ mod stream;
 mod v1;
 mod writer;
 
+pub use config::{KeyDerivation, SealConfig};
 pub use header::{Label, SealedInfo};
 pub use opener::Opener;
 pub use reader::SealedReader;

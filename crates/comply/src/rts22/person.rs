@@ -95,7 +95,6 @@ pub(super) fn judge_person(
             NationalId::Sound if number => outcome.pass(Rule::PersonKnown, field),
             // Of Austria, Germany, France, Hungary, Ireland and Luxembourg there is nothing but CONCAT.
             _ if !number && !passport => outcome.fail(Rule::PersonKnown, field),
-            NationalId::Sound => outcome.skip(Rule::PersonKnown, field),
             NationalId::CheckDigits | NationalId::Shape if !passport => outcome.fail(Rule::PersonKnown, field),
             _ => outcome.skip(Rule::PersonKnown, field),
         };

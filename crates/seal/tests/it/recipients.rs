@@ -123,6 +123,23 @@ fn a_weak_derivation_is_read_with_a_warning_and_never_written() -> Result<()> {
 }
 
 #[test]
+fn a_config_in_older_spelling_is_read_and_made_sound() -> Result<()> {
+    let text = r#"{"encryption_algorithm":"AES-256-GCM","key_derivation_algorithm":"PBKDF2","key_length":32,"salt_length":16,"iterations":100000}"#;
+    let config: SealConfig = serde_json::from_str(text).expect("a config");
+    let told = config.check();
+    assert!(told.len() == 1 && told[0].starts_with("iterations = 100000: new files are written with 600000"), "{told:?}");
+    let sealed = config.passphrase_sealer(passphrase("x"))?.seal("x", b"1")?;
+    assert_eq!(Opener::inspect("x", &sealed[..])?.label.suite, Suite::Aes256Gcm);
+    assert!(String::from_utf8_lossy(&sealed).contains(r#""name":"pbkdf2","iterations":600000"#));
+    assert_eq!(SealConfig::default().check(), [""; 0]);
+    for bad in [SealConfig { key_length: 16, ..config.clone() }, SealConfig { salt_length: 8, ..config.clone() }] {
+        assert!(bad.sealer(Key::generate()?).is_err_and(|e| e.to_string().contains("_length = ")));
+    }
+    assert!(serde_json::from_str::<SealConfig>(r#"{"encryption_algorithm":"ROT13"}"#).is_err());
+    Ok(())
+}
+
+#[test]
 fn a_header_cannot_make_opening_dear() -> Result<()> {
     let sealed = Sealer::new(passphrase("x")).seal("x", b"1")?;
     let text = b"\"memory_kib\":19456";
