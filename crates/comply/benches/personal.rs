@@ -40,6 +40,10 @@ fn main() {
         let start = cpu_seconds();
         (0..100).for_each(|_| assert_eq!(run(), found));
         let seconds = (cpu_seconds() - start) / 100.0;
-        println!("{name:<14} {:>6.0} MB/s, {:>9.0} notes/s, {found} found", bytes as f64 / seconds / 1e6, notes.len() as f64 / seconds);
+        println!(
+            "{name:<14} {:>6.0} MB/s, {:>9.0} notes/s, {found} found",
+            bytes as f64 / seconds / 1e6,
+            notes.len() as f64 / seconds
+        );
     }
 }

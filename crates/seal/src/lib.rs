@@ -43,6 +43,7 @@ pub use audit::{
 pub use error::{Error, Result};
 pub use keys::{Kdf, KdfLimits, Key, Passphrase};
 pub use sealed::{
-    KeyDerivation, Label, Opener, Recipient, SealWriter, SealedInfo, SealConfig, SealedReader, SealedStore, Sealer, Suite, open, seal,
+    KeyDerivation, Label, Opener, Recipient, SealConfig, SealWriter, SealedInfo, SealedReader, SealedStore, Sealer,
+    Suite, open, seal,
 };
 pub use secrets::{EnvironmentSecrets, Secret, SecretFile, SecretInfo, SecretSource, Secrets};

@@ -161,16 +161,25 @@ impl Detector {
     }
 
     fn national(&self, bytes: &[u8], start: usize, end: usize) -> Option<Found> {
-        if self.countries.is_empty() || end - start > 20 {
+        // The shortest front of a number in two parts has six characters, the longest number sixteen.
+        if self.countries.is_empty() || !(6..=16).contains(&(end - start)) {
             return None;
         }
         // Some are written with a mark in the middle: `131052-308T`, `850101-1234`, `860101/1236`.
         let joined = bytes.get(end).filter(|mark| matches!(mark, b'-' | b'/' | b'+')).map(|_| word(bytes, end + 1).0);
-        for end in joined.into_iter().filter(|joined| *joined > end + 1 && joined - start <= 20).chain([end]) {
-            let text = std::str::from_utf8(&bytes[start..end]).ok()?;
-            let plain: String = text.chars().filter(|c| !matches!(c, '-' | '/' | '+')).collect();
+        for end in joined.into_iter().filter(|joined| *joined > end + 1 && joined - start <= 17).chain([end]) {
+            let text = &bytes[start..end];
+            if text.len() < 9 || text.iter().filter(|byte| byte.is_ascii_digit()).count() < 5 {
+                continue;
+            }
+            let (mut plain, mut length) = ([0; 17], 0);
+            for byte in text.iter().filter(|byte| byte.is_ascii_alphanumeric()) {
+                plain[length] = *byte;
+                length += 1;
+            }
+            let (text, plain) = (std::str::from_utf8(text).ok()?, std::str::from_utf8(&plain[..length]).ok()?);
             let is_sound = |country: &String| {
-                let text = if matches!(country.as_str(), "FI" | "LV") { text } else { &plain };
+                let text = if matches!(country.as_str(), "FI" | "LV") { text } else { plain };
                 national_id(country, text) == NationalId::Sound
             };
             if self.countries.iter().any(is_sound) {

@@ -58,7 +58,9 @@ pub(super) fn number(bytes: &[u8], start: usize) -> Option<Found> {
     {
         return found(Kind::Card);
     }
-    match *lengths().collect::<Vec<_>>() {
+    let (mut shape, count) = ([0; 8], read.number);
+    lengths().zip(&mut shape).for_each(|(length, slot)| *slot = length);
+    match shape[..count] {
         [3, 2, 4] if marks().all(|mark| mark == b'-') => {
             let plain = std::str::from_utf8(digits).ok()?;
             if national_id("US", plain) == NationalId::Sound { found(Kind::NationalId) } else { None }

@@ -60,8 +60,8 @@ impl Pseudonymizer {
             )
         };
         let pair = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-        let is_hex =
-            pseudonym.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) && pseudonym.len().is_multiple_of(2);
+        let is_hex = pseudonym.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+            && pseudonym.len().is_multiple_of(2);
         let sealed: Option<Vec<u8>> = pseudonym.as_bytes().chunks(2).map(pair).collect();
         let sealed = sealed.filter(|_| is_hex).ok_or_else(bad)?;
         let payload = Payload { msg: &sealed, aad: field.as_bytes() };

@@ -1,12 +1,13 @@
 //! All rules over one report, without allocation but for the row.
 
 use super::fields::{FIELDS, Field, Presence};
-use super::person::{Identity, identity, judge_person};
+use super::person::{Parties, judge_person};
 use super::references::References;
 use super::report::Row;
 use super::rule::{Outcome, Rule};
 use crate::date::{days, micros};
 use crate::format::Format;
+use crate::identifier::{isin_digits_match, mod_97};
 
 /// Fields that identify a report: a cancellation needs no more.
 const IDENTIFICATION: u128 = 1 << 1 | 1 << 2 | 1 << 4 | 1 << 6;
@@ -24,24 +25,25 @@ pub(super) fn check(row: &Row<'_>, references: &References) -> Outcome {
     let mut outcome = Outcome::new();
     let moment = row.first(28).and_then(|text| micros(text.as_bytes()));
     let day = moment.map(|moment| moment.div_euclid(86_400_000_000) as i32);
-    presence(&mut outcome, row);
+    let parties = Parties::of(row);
+    presence(&mut outcome, row, &parties);
     for field in &FIELDS {
         for value in row.values(field.number) {
             format(&mut outcome, field, value, references);
             known(&mut outcome, field, value, references, day);
         }
     }
-    persons(&mut outcome, row);
+    persons(&mut outcome, row, &parties);
     dates(&mut outcome, row, references, moment, day);
     pairs(&mut outcome, row);
-    parties(&mut outcome, row);
+    capacity(&mut outcome, row);
     beyond_the_report(&mut outcome, row, references, moment, day);
     outcome
 }
 
-fn presence(outcome: &mut Outcome, row: &Row<'_>) {
+fn presence(outcome: &mut Outcome, row: &Row<'_>, parties: &Parties) {
     let is_cancellation = row.first(1) == Some("CANC");
-    let needs = needs(row);
+    let needs = needs(row, parties);
     for (field, need) in FIELDS.iter().zip(&needs[1..]) {
         let number = field.number;
         match (row.values(number).len(), need) {
@@ -63,7 +65,7 @@ fn presence(outcome: &mut Outcome, row: &Row<'_>) {
     }
 }
 
-fn needs(row: &Row<'_>) -> [Need; FIELDS.len() + 1] {
+fn needs(row: &Row<'_>, parties: &Parties) -> [Need; FIELDS.len() + 1] {
     use Need::{Forbidden, Open, Required};
     let mut needs = [Open; FIELDS.len() + 1];
     for field in &FIELDS {
@@ -73,10 +75,10 @@ fn needs(row: &Row<'_>) -> [Need; FIELDS.len() + 1] {
     }
     let mut set = |fields: &[usize], need| fields.iter().for_each(|field| needs[*field] = need);
     for (code, details) in [(7, [9, 10, 11]), (12, [13, 14, 15]), (16, [18, 19, 20]), (21, [22, 23, 24])] {
-        let values = row.values(code);
-        if values.iter().any(|value| identity(value).is_person()) {
+        let kinds = parties.of_field(code);
+        if kinds.iter().any(|kind| kind.is_person()) {
             set(&details, Required);
-        } else if values.iter().all(|value| matches!(identity(value), Identity::Lei | Identity::Other)) {
+        } else {
             // Also where nobody decides for the party.
             set(&details, Forbidden);
         }
@@ -108,7 +110,7 @@ fn needs(row: &Row<'_>) -> [Need; FIELDS.len() + 1] {
         }
     }
     for (decision, country) in [(57, 58), (59, 60)] {
-        if row.first(decision).is_some_and(|value| identity(value).is_certain_person()) {
+        if parties.of_field(decision).first().is_some_and(|kind| kind.is_certain_person()) {
             set(&[country], Required);
         }
     }
@@ -120,14 +122,14 @@ fn needs(row: &Row<'_>) -> [Need; FIELDS.len() + 1] {
 fn format(outcome: &mut Outcome, field: &Field, value: &str, references: &References) {
     let number = field.number;
     for format in field.formats {
-        let rule = match format {
-            Format::Lei => Rule::LeiChecksum,
-            Format::Isin => Rule::IsinCheckDigit,
+        let (rule, matches): (_, fn(&[u8]) -> bool) = match format {
+            Format::Lei => (Rule::LeiChecksum, |bytes| mod_97(bytes) == 1),
+            Format::Isin => (Rule::IsinCheckDigit, isin_digits_match),
             _ => continue,
         };
         if format.check_shape(value).is_ok() {
             outcome.pass(Rule::Format, number);
-            outcome.judge(rule, number, format.check(value));
+            outcome.hold(rule, number, matches(value.as_bytes()));
             if *format == Format::Lei {
                 match &references.leis {
                     Some(leis) => outcome.hold(Rule::LeiStatus, number, leis.contains(value)),
@@ -179,12 +181,14 @@ fn is_cfi(text: &str) -> bool {
     GROUPS.iter().any(|(known, groups)| known == category && groups.contains(group))
 }
 
-fn persons(outcome: &mut Outcome, row: &Row<'_>) {
+fn persons(outcome: &mut Outcome, row: &Row<'_>, parties: &Parties) {
     for (code, first, last, birth) in [(7, 9, 10, 11), (12, 13, 14, 15), (16, 18, 19, 20), (21, 22, 23, 24)] {
-        for (at, value) in row.values(code).iter().enumerate() {
-            // The details of several holders stand in the holders' order.
-            let of = |field| row.values(field).get(at).copied();
-            judge_person(outcome, code, value, (of(first), of(last), of(birth)));
+        for (at, (value, kind)) in row.values(code).iter().zip(parties.of_field(code)).enumerate() {
+            if kind.is_person() {
+                // The details of several holders stand in the holders' order.
+                let of = |field| row.values(field).get(at).copied();
+                judge_person(outcome, code, value, (of(first), of(last), of(birth)));
+            }
         }
     }
     for (decision, country, rule) in [(57, 58, Rule::With57), (59, 60, Rule::With59)] {
@@ -194,7 +198,7 @@ fn persons(outcome: &mut Outcome, row: &Row<'_>) {
             }
             continue;
         };
-        if identity(value).is_certain_person() {
+        if parties.of_field(decision).first().is_some_and(|kind| kind.is_certain_person()) {
             judge_person(outcome, decision, value, (None, None, None));
         }
         if row.has(country) {
@@ -244,7 +248,7 @@ fn pairs(outcome: &mut Outcome, row: &Row<'_>) {
     }
 }
 
-fn parties(outcome: &mut Outcome, row: &Row<'_>) {
+fn capacity(outcome: &mut Outcome, row: &Row<'_>) {
     let (Some(firm), Some(capacity)) = (row.first(4), row.first(29)) else { return };
     let is_party = row.values(7).iter().chain(row.values(16)).any(|party| *party == firm);
     match capacity {

@@ -1,5 +1,6 @@
 //! Persons: national identifiers by the priorities of Annex II, and CONCAT of art. 6(4).
 
+use super::report::Row;
 use super::rule::{Outcome, Rule};
 use crate::date::days;
 use crate::format::Format;
@@ -30,7 +31,32 @@ impl Identity {
     }
 }
 
-pub(super) fn identity(value: &str) -> Identity {
+/// What the codes of parties and deciders of a report are, each looked at once.
+pub(super) struct Parties {
+    kinds: Vec<Identity>,
+    /// Where those of each field of [`Parties::FIELDS`] begin, and where the last ones end.
+    starts: [usize; Self::FIELDS.len() + 1],
+}
+
+impl Parties {
+    const FIELDS: [u8; 6] = [7, 12, 16, 21, 57, 59];
+
+    pub(super) fn of(row: &Row<'_>) -> Self {
+        let (mut kinds, mut starts) = (Vec::with_capacity(8), [0; Self::FIELDS.len() + 1]);
+        for (i, field) in Self::FIELDS.iter().enumerate() {
+            kinds.extend(row.values(*field).iter().map(|value| identity(value)));
+            starts[i + 1] = kinds.len();
+        }
+        Self { kinds, starts }
+    }
+
+    pub(super) fn of_field(&self, field: u8) -> &[Identity] {
+        let at = Self::FIELDS.iter().position(|known| *known == field);
+        at.map_or(&[], |at| &self.kinds[self.starts[at]..self.starts[at + 1]])
+    }
+}
+
+fn identity(value: &str) -> Identity {
     let bytes = value.as_bytes();
     if Format::Lei.check_shape(value).is_ok() {
         return Identity::Lei;
@@ -83,9 +109,6 @@ pub(super) fn judge_person(
     value: &str,
     details: (Option<&str>, Option<&str>, Option<&str>),
 ) {
-    if !identity(value).is_person() {
-        return;
-    }
     let (country, id) = value.split_at(2);
     let letters = [country.as_bytes()[0], country.as_bytes()[1]];
     // All others: passport, then CONCAT.

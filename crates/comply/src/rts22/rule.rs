@@ -1,7 +1,5 @@
 //! The kinds of rules. With a field each is one rule; what came of them is kept as sets of fields, one set for each kind.
 
-use crate::format::Flaw;
-
 macro_rules! rules {
     ($($kind:ident $name:literal $remedy:literal;)*) => {
         /// What is asked of a field.
@@ -110,10 +108,6 @@ impl Outcome {
 
     pub(super) const fn hold(&mut self, rule: Rule, field: u8, is_kept: bool) {
         if is_kept { self.pass(rule, field) } else { self.fail(rule, field) }
-    }
-
-    pub(super) fn judge(&mut self, rule: Rule, field: u8, result: Result<(), Flaw>) {
-        self.hold(rule, field, result.is_ok());
     }
 
     /// Rules that passed for every value, that failed, and that were not checked, by field and kind.

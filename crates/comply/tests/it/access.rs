@@ -208,8 +208,8 @@ fn a_threshold_stands_for_its_rate_of_false_alarms() -> tapeloom_comply::Result<
         let words = random.block([i, 0, 0, 0]);
         let uniform = |word: u32| (f64::from(word) + 0.5) / 4_294_967_296.0;
         time -= uniform(words[0]).ln() * 30.0;
-        let source = ["office", "home", "train"][if words[1] % 20 == 0 { 2 } else { (words[1] % 2) as usize }];
-        let action = if words[2] % 50 == 0 { "secret.added" } else { "secret.read" };
+        let source = ["office", "home", "train"][if words[1].is_multiple_of(20) { 2 } else { (words[1] % 2) as usize }];
+        let action = if words[2].is_multiple_of(50) { "secret.added" } else { "secret.read" };
         if let AnomalyScore::Scored { is_anomaly, .. } =
             detector.observe(&event(action, source, Timestamp::from_micros((time * 1e6) as i64)))
         {

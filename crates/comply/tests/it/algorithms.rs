@@ -173,7 +173,7 @@ fn order_records_keep_to_codes_sequence_and_life() -> Result<(), Box<dyn std::er
         check_orders(records).into_iter().map(|issue| (issue.row, issue.rule)).collect::<Vec<_>>()
     };
     let [new, part, cancel] = life;
-    assert_eq!(rules(&[part.clone()]), [(0, "RTS24.known_order")]);
+    assert_eq!(rules(std::slice::from_ref(&part)), [(0, "RTS24.known_order")]);
     assert_eq!(rules(&[new.clone(), new.clone()]), [(1, "RTS24.sequence"), (1, "RTS24.new_once")]);
     assert_eq!(rules(&[new.clone(), cancel, part]), [(2, "RTS24.after_end")]);
     for (name, value, rule) in [

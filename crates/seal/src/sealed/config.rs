@@ -56,7 +56,10 @@ impl SealConfig {
         let is_used = self.key_derivation_algorithm == KeyDerivation::Pbkdf2;
         let raised = weakness.filter(|_| is_used).map(|weakness| {
             let least = crate::keys::PBKDF2_ITERATIONS;
-            format!("iterations = {}: new files are written with {least}, files of before are read ({weakness})", self.iterations)
+            format!(
+                "iterations = {}: new files are written with {least}, files of before are read ({weakness})",
+                self.iterations
+            )
         });
         raised.into_iter().collect()
     }
@@ -86,7 +89,11 @@ impl SealConfig {
     fn lengths(&self) -> Result<()> {
         for (field, value, needed) in [("key_length", self.key_length, 32), ("salt_length", self.salt_length, 16)] {
             if value != needed {
-                return Err(Error::invalid(field, value, format!("the file format has {needed} bytes: write {needed}")));
+                return Err(Error::invalid(
+                    field,
+                    value,
+                    format!("the file format has {needed} bytes: write {needed}"),
+                ));
             }
         }
         Ok(())

@@ -2,7 +2,7 @@ use std::io::Cursor;
 
 use tapeloom_core::{BlobStore, FsStore, MemoryStore};
 use tapeloom_seal::{
-    Error, Kdf, KdfLimits, Key, Opener, Passphrase, Recipient, Result, SealedStore, Sealer, Suite, open,
+    Error, Kdf, KdfLimits, Key, Opener, Passphrase, Recipient, Result, SealConfig, SealedStore, Sealer, Suite, open,
 };
 
 const SUITES: [Suite; 2] = [Suite::ChaCha20Poly1305, Suite::Aes256Gcm];
@@ -127,7 +127,10 @@ fn a_config_in_older_spelling_is_read_and_made_sound() -> Result<()> {
     let text = r#"{"encryption_algorithm":"AES-256-GCM","key_derivation_algorithm":"PBKDF2","key_length":32,"salt_length":16,"iterations":100000}"#;
     let config: SealConfig = serde_json::from_str(text).expect("a config");
     let told = config.check();
-    assert!(told.len() == 1 && told[0].starts_with("iterations = 100000: new files are written with 600000"), "{told:?}");
+    assert!(
+        told.len() == 1 && told[0].starts_with("iterations = 100000: new files are written with 600000"),
+        "{told:?}"
+    );
     let sealed = config.passphrase_sealer(passphrase("x"))?.seal("x", b"1")?;
     assert_eq!(Opener::inspect("x", &sealed[..])?.label.suite, Suite::Aes256Gcm);
     assert!(String::from_utf8_lossy(&sealed).contains(r#""name":"pbkdf2","iterations":600000"#));

@@ -241,7 +241,7 @@ fn a_ledger_that_fails_keeps_secrets_where_they_are() -> Result<()> {
 #[test]
 fn planted_canaries_show_up_nowhere() -> Result<()> {
     const CANARY: &str = "canary-7f3a9c";
-    let bytes: [u8; 32] = *b"canary-7f3a9c-in-a-key-of-32-byt";
+    let bytes: [u8; 32] = *b"canary-7f3a9c-in-a-long-long-key";
     let host = Host::new();
     let key = Key::from_bytes(bytes);
     let passphrase = Passphrase::new(CANARY)?;
