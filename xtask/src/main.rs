@@ -6,6 +6,7 @@
 mod bench;
 mod ci;
 mod docs;
+mod sbom;
 mod shell;
 mod tidy;
 mod tree;
@@ -19,6 +20,7 @@ tasks
   ci --list                     the stages, in the order they run
   tidy                          the rules of the house that no compiler checks
   bench [argument..]            criterion benches; arguments go to criterion
+  sbom [file]                   what goes into a build, as CycloneDX; to target/sbom.cdx.json without a name
   docs [argument..]             the API reference; arguments go to `cargo doc`, such as --open";
 
 /// What a task says when it fails.
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
         Some("ci") => ci::run(&rest),
         Some("tidy") => tidy::run(&rest),
         Some("bench") => bench::run(&rest),
+        Some("sbom") => sbom::run(&rest),
         Some("docs") => docs::run(&rest),
         Some("help" | "--help" | "-h") => {
             println!("{USAGE}");

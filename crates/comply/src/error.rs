@@ -12,8 +12,21 @@ pub enum Error {
         /// What to do instead.
         remedy: String,
     },
-    /// The audit log does not prove what it holds.
-    #[error("the audit log is no evidence")]
+    /// No role of the actor allows this.
+    #[error("{actor:?} may not {operation:?} in tenant {tenant:?}: a role that allows it has to be granted")]
+    Refused {
+        /// Who asked.
+        actor: String,
+        /// For what.
+        operation: String,
+        /// In which tenant.
+        tenant: String,
+    },
+    /// A store or the ledger failed; nothing was done that is not on record.
+    #[error("a store or the ledger failed")]
+    Provider(#[from] tapeloom_core::Error),
+    /// The audit log does not prove what it holds, or a key or sealed file was refused.
+    #[error("the audit log, a key or a sealed file was refused")]
     Evidence(#[from] tapeloom_seal::Error),
 }
 

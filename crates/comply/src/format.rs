@@ -1,6 +1,7 @@
 use serde::Serialize;
 
-use crate::Date;
+use crate::date::{days, micros};
+use crate::identifier::{isin_digits_match, mod_97};
 
 /// How a value of a transaction report is written: the symbols of Annex I, Table 1 of Delegated Regulation (EU) 2017/590.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +74,8 @@ impl Format {
         match self {
             Self::Isin | Self::Lei => {
                 self.check_shape(text)?;
-                let is_sound = if self == Self::Isin { is_luhn(text) } else { is_mod_97(text) };
+                let bytes = text.as_bytes();
+                let is_sound = if self == Self::Isin { isin_digits_match(bytes) } else { mod_97(bytes) == 1 };
                 if is_sound { Ok(()) } else { Err(Flaw::CheckDigits) }
             }
             _ => self.check_shape(text),
@@ -84,6 +86,10 @@ impl Format {
     pub(crate) fn check_shape(self, text: &str) -> Result<(), Flaw> {
         let bytes = text.as_bytes();
         match self {
+            Self::Alphanum(most) if text.is_ascii() => {
+                length((1..=most).contains(&bytes.len()))?;
+                characters(!bytes.iter().any(u8::is_ascii_control) && bytes.iter().any(|byte| *byte != b' '))
+            }
             Self::Alphanum(most) => {
                 length((1..=most).contains(&text.chars().count()))?;
                 characters(!text.chars().any(char::is_control) && !text.trim().is_empty())
@@ -97,13 +103,11 @@ impl Format {
             Self::Lei => shape(bytes, b"XXXXXXXXXXXXXXXXXX99"),
             Self::Date => {
                 shape(bytes, b"9999-99-99")?;
-                text.parse::<Date>().map(|_| ()).map_err(|_| Flaw::NoSuchTime)
+                days(bytes).map(|_| ()).ok_or(Flaw::NoSuchTime)
             }
             Self::DateTime => {
                 shape(bytes, b"9999-99-99T99:99:99.999999Z")?;
-                let is_time = &text[11..13] < "24" && &text[14..16] < "60" && &text[17..19] < "60";
-                let is_date = text[..10].parse::<Date>().is_ok();
-                (is_date && is_time).then_some(()).ok_or(Flaw::NoSuchTime)
+                micros(bytes).map(|_| ()).ok_or(Flaw::NoSuchTime)
             }
             Self::Decimal { digits, fraction } => decimal(text, digits, fraction),
             Self::NationalId => {
@@ -128,43 +132,26 @@ fn characters(are_right: bool) -> Result<(), Flaw> {
     if are_right { Ok(()) } else { Err(Flaw::Character) }
 }
 
-/// `A` is a capital letter, `9` a digit, `X` one of both, anything else itself.
-fn shape(bytes: &[u8], pattern: &[u8]) -> Result<(), Flaw> {
-    length(bytes.len() == pattern.len())?;
-    characters(bytes.iter().zip(pattern).all(|(byte, wanted)| match wanted {
-        b'A' => byte.is_ascii_uppercase(),
-        b'9' => byte.is_ascii_digit(),
-        b'X' => byte.is_ascii_uppercase() || byte.is_ascii_digit(),
-        other => byte == other,
-    }))
+/// `A` is a capital letter, `9` a digit, `X` one of both, anything else itself. Without a way out in the middle, which lets the
+/// compiler look at many characters at once.
+fn shape<const N: usize>(bytes: &[u8], pattern: &[u8; N]) -> Result<(), Flaw> {
+    let bytes: &[u8; N] = bytes.try_into().map_err(|_| Flaw::Length)?;
+    let fits = |byte: u8, wanted: u8| {
+        let (is_letter, is_digit) = (byte.wrapping_sub(b'A') < 26, byte.wrapping_sub(b'0') < 10);
+        let may_letter = (wanted == b'A') | (wanted == b'X');
+        let may_digit = (wanted == b'9') | (wanted == b'X');
+        (is_letter & may_letter) | (is_digit & may_digit) | ((byte == wanted) & !may_letter & !may_digit)
+    };
+    characters(bytes.iter().zip(pattern).fold(true, |so_far, (byte, wanted)| so_far & fits(*byte, *wanted)))
 }
 
 /// Read as text: a binary floating-point number can't hold 18 decimal digits.
 fn decimal(text: &str, digits: usize, fraction: usize) -> Result<(), Flaw> {
-    let unsigned = text.strip_prefix('-').unwrap_or(text);
-    let (whole, behind) = unsigned.split_once('.').unwrap_or((unsigned, "0"));
+    let unsigned = text.strip_prefix('-').unwrap_or(text).as_bytes();
+    let point = unsigned.iter().position(|byte| *byte == b'.');
+    let (whole, behind) = point.map_or((unsigned, &b"0"[..]), |at| (&unsigned[..at], &unsigned[at + 1..]));
     length(!whole.is_empty() && !behind.is_empty())?;
-    characters(whole.bytes().chain(behind.bytes()).all(|byte| byte.is_ascii_digit()))?;
-    let behind = if unsigned.contains('.') { behind.len() } else { 0 };
+    characters(whole.iter().chain(behind).all(u8::is_ascii_digit))?;
+    let behind = if point.is_some() { behind.len() } else { 0 };
     if behind > fraction || whole.len() + behind > digits { Err(Flaw::Digits) } else { Ok(()) }
-}
-
-/// A digit is itself, A is 10 to Z is 35.
-fn values(text: &str) -> impl DoubleEndedIterator<Item = u32> {
-    text.chars().filter_map(|c| c.to_digit(36))
-}
-
-/// Luhn over the decimal digits of the values: from the right, every second one is doubled.
-fn is_luhn(text: &str) -> bool {
-    let digits = values(text).rev().flat_map(|value| {
-        let high = (value > 9).then_some(value / 10);
-        std::iter::once(value % 10).chain(high)
-    });
-    let sum: u32 = digits.enumerate().map(|(i, d)| if i % 2 == 0 { d } else { 2 * d / 10 + 2 * d % 10 }).sum();
-    sum.is_multiple_of(10)
-}
-
-/// ISO 7064 mod 97-10 over the decimal digits of the values.
-fn is_mod_97(text: &str) -> bool {
-    values(text).fold(0, |rest, value| (rest * if value > 9 { 100 } else { 10 } + value) % 97) == 1
 }

@@ -13,14 +13,63 @@ pub enum Error {
         problem: String,
     },
     /// The bytes were sealed with another key; give that one.
-    #[error("{name} was sealed with key {sealed_with}, this is key {given}")]
+    #[error("{name} was sealed with {sealed_with}, this is {given}")]
     WrongKey {
         /// The blob.
         name: String,
-        /// Id of the key that sealed it.
+        /// Who may open it: ids of keys, or passphrases.
         sealed_with: String,
-        /// Id of the key at hand.
+        /// What was at hand.
         given: String,
+    },
+    /// The bytes belong to another tenant.
+    #[error("{name} belongs to {}, not to {}", tenant(.sealed_for.as_deref()), tenant(.given.as_deref()))]
+    WrongTenant {
+        /// The blob.
+        name: String,
+        /// Whose it is.
+        sealed_for: Option<String>,
+        /// On whose behalf it was opened.
+        given: Option<String>,
+    },
+    /// No source has this secret; put it into one.
+    #[error("no secret named {name}: asked were {asked}")]
+    NoSecret {
+        /// Its name.
+        name: String,
+        /// Which sources were asked.
+        asked: String,
+    },
+    /// A secret is given out no more; put in the next version.
+    #[error("secret {name} expired at {since}: put in its next version")]
+    Expired {
+        /// Its name.
+        name: String,
+        /// Since when.
+        since: tapeloom_core::Timestamp,
+    },
+    /// An older copy of a file was put in its place.
+    #[error("{} is of generation {found}, generation {seen} was seen before: an old copy was put in its place", path.display())]
+    Replayed {
+        /// The file.
+        path: PathBuf,
+        /// What it says of itself.
+        found: u64,
+        /// What was seen.
+        seen: u64,
+    },
+    /// What was to be done could not be put on record, and was not done.
+    #[error("the ledger refused a record")]
+    Ledger(#[source] tapeloom_core::Error),
+    /// A value given by the caller breaks a rule; fix the value.
+    #[error("{field} = {value}: {remedy}")]
+    Invalid {
+        /// The field or argument, as the caller knows it.
+        field: String,
+        /// The offending value.
+        value: String,
+        /// What to do instead.
+        remedy: String,
     },
     /// The bytes are not what was sealed: damaged, cut, or moved from another name. Restore them.
     #[error("{name} is damaged: {detail}")]
@@ -73,7 +122,16 @@ pub enum Error {
     Random(String),
 }
 
+/// A tenant's name comes from a file: nothing of it reaches a terminal raw.
+fn tenant(name: Option<&str>) -> String {
+    name.map_or_else(|| "no tenant".into(), |name| format!("tenant {:?}", name.chars().take(60).collect::<String>()))
+}
+
 impl Error {
+    pub(crate) fn invalid(field: impl Into<String>, value: impl ToString, remedy: impl Into<String>) -> Self {
+        Self::Invalid { field: field.into(), value: value.to_string(), remedy: remedy.into() }
+    }
+
     pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>, source: std::io::Error) -> Self {
         Self::Io { action, path: path.into(), source }
     }
@@ -93,7 +151,10 @@ impl From<Error> for tapeloom_core::Error {
         let what = match error {
             Error::Damaged { name, detail } => return Self::Corrupt { name, detail },
             Error::Io { action, path, source } => return Self::Io { action, path, source },
-            Error::WrongKey { ref name, .. } => format!("could not unseal {name}"),
+            Error::Invalid { field, value, remedy } => return Self::Invalid { field, value, remedy },
+            Error::WrongKey { ref name, .. } | Error::WrongTenant { ref name, .. } => {
+                format!("could not unseal {name}")
+            }
             Error::Random(_) => "could not seal".into(),
             Error::BadRecord { .. } => "the audit log did not take the record".into(),
             _ => "the audit log or its key was refused".into(),

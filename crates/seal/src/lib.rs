@@ -1,8 +1,9 @@
-//! Bytes made safe: sealed files and a tamper-evident audit log.
+//! Bytes made safe: sealed files, keys and secrets, and a tamper-evident audit log.
 //!
-//! [`SealedStore`] encrypts whatever a [`BlobStore`](tapeloom_core::BlobStore) keeps: AES-256-GCM in chunks, one key for each
-//! file, bound to its name. [`AuditLog`] is a [`Ledger`](tapeloom_core::Ledger) whose lines form a hash chain; [`verify`]
-//! names the first line that was touched. The bytes are specified in `docs/format/`.
+//! [`SealedStore`] encrypts whatever a [`BlobStore`](tapeloom_core::BlobStore) keeps, in chunks, one key for each file, bound to
+//! its name; [`Sealer`] and [`Opener`] do it for several recipients, as streams and by ranges. [`SecretFile`] keeps secrets.
+//! [`AuditLog`] is a [`Ledger`](tapeloom_core::Ledger) whose lines form a hash chain under a Merkle tree; [`verify`] names the
+//! first line that was touched, [`prove`] gives receipts that hold offline. The bytes are specified in `docs/format/`.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -23,25 +24,26 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! It does not know what the bytes mean, and it does not keep keys: give it one from the host's secret store, or a key file.
+//! It does not know what the bytes mean.
 #![forbid(unsafe_code)]
 
+mod aead;
 mod audit;
-mod chain;
-mod cobblestone;
 mod disk;
 mod error;
-mod hasher;
 mod hex;
-mod key;
+mod keys;
 mod sealed;
-mod store;
-mod verify;
+mod secrets;
 
-pub use audit::AuditLog;
-pub use chain::Entry;
+pub use audit::{
+    AuditConfig, AuditLog, Checkpoint, ConsistencyProof, Entry, Evidence, Heartbeat, Proof, Segment, SigningKey,
+    Verified, Verifier, VerifyingKey, entries, prove, prove_consistency, to_ecs, to_ocsf, verify, verify_since,
+};
 pub use error::{Error, Result};
-pub use key::Key;
-pub use sealed::{open, seal};
-pub use store::SealedStore;
-pub use verify::{Verified, entries, verify, verify_since};
+pub use keys::{Kdf, KdfLimits, Key, Passphrase};
+pub use sealed::{
+    KeyDerivation, Label, Opener, Recipient, SealConfig, SealWriter, SealedInfo, SealedReader, SealedStore, Sealer,
+    Suite, open, seal,
+};
+pub use secrets::{EnvironmentSecrets, Secret, SecretFile, SecretInfo, SecretSource, Secrets};

@@ -21,6 +21,22 @@ pub(super) fn actionlint(root: &Path) -> Result<Outcome, Failure> {
     Ok(Outcome::Passed)
 }
 
+/// Another program reads what we sealed.
+pub(super) fn age(root: &Path) -> Result<Outcome, Failure> {
+    if !shell::has(root, "age", &["--version"])? || !shell::has(root, "age-keygen", &["--version"])? {
+        return Ok(Outcome::Skipped("age is not installed; apt-get install age".to_owned()));
+    }
+    let arguments = ["test", "-p", "tapeloom-seal", "--test", "it", "--", "--ignored", "--exact"];
+    shell::run(shell::cargo(root).args(arguments).arg("age::the_program_age_reads_the_payload"))?;
+    Ok(Outcome::Passed)
+}
+
+/// The other backend of the ciphers needs a C compiler, which a machine that builds Rust has.
+pub(super) fn ring(root: &Path) -> Result<Outcome, Failure> {
+    shell::run(shell::cargo(root).args(["test", "-p", "tapeloom-seal", "--features", "ring"]))?;
+    Ok(Outcome::Passed)
+}
+
 /// Needs NVIDIA's compiler, and no card.
 pub(super) fn kernels(root: &Path) -> Result<Outcome, Failure> {
     const SCRIPT: &str = "crates/model/tests/kernels.py";

@@ -180,3 +180,28 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn files_of_an_audit_log_go_when_their_time_is_over() -> std::result::Result<(), Box<dyn std::error::Error>> {
+    use std::sync::Arc;
+
+    use tapeloom_comply::retire_expired;
+    use tapeloom_core::{Ledger, ManualClock, Record, Timestamp};
+    use tapeloom_seal::{AuditLog, verify};
+    let folder = tempfile::tempdir()?;
+    let clock = Arc::new(ManualClock::at(Timestamp::parse("2019-03-01T10:00:00Z")?));
+    let log = AuditLog::open(folder.path().join("run.log"), None, clock.clone())?;
+    log.append(&Record::new("kim", "checkpoint.promoted", "epoch-1"))?;
+    log.rotate()?;
+    clock.advance(86_400_000_000);
+    log.append(&Record::new("kim", "checkpoint.promoted", "epoch-2"))?;
+    log.rotate()?;
+    let retention = Retention::new(RetentionConfig::default())?;
+    assert_eq!(retire_expired(&log, &retention, date("2024-03-01"), "officer")?, None);
+    log.hold("legal", "case 12", "asked for")?;
+    assert!(retire_expired(&log, &retention, date("2024-03-02"), "officer").is_err());
+    log.release("legal", "case 12", "closed")?;
+    assert!(retire_expired(&log, &retention, date("2024-03-02"), "officer")?.is_some());
+    assert_eq!(verify(log.path(), None)?.retired, 3);
+    Ok(())
+}

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tapeloom_core::{Ledger, ManualClock, Record};
-use tapeloom_seal::{AuditLog, Key, Result, entries, open, verify};
+use tapeloom_seal::{AuditLog, Key, Opener, Result, entries, open, verify};
 
 fn key() -> Key {
     Key::from_bytes(std::array::from_fn(|i| i as u8))
@@ -18,6 +18,16 @@ fn a_sealed_file_of_version_1_opens() -> Result<()> {
     let sealed = include_bytes!("../data/sealed-v1.bin");
     assert!(open("epoch-1/weights", sealed, &key())? == want);
     assert!(open("epoch-2/weights", sealed, &key()).is_err());
+    Ok(())
+}
+
+#[test]
+fn sealed_files_of_version_2_open() -> Result<()> {
+    let want: Vec<u8> = (0..20_000).map(|i| (i * 7 % 256) as u8).collect();
+    assert!(open("epoch-1/weights", include_bytes!("../data/sealed-v2-chacha.bin"), &key())? == want);
+    let aes = include_bytes!("../data/sealed-v2-aes.bin");
+    assert!(Opener::new(key()).tenant("desk-7").open("epoch-1/weights", aes)? == want);
+    assert!(open("epoch-1/weights", aes, &key()).is_err());
     Ok(())
 }
 

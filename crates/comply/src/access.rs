@@ -1,0 +1,9 @@
+//! Who may do what, who was locked out, and what looks unusual.
+
+mod anomaly;
+mod lockout;
+mod roles;
+
+pub use anomaly::{AnomalyConfig, AnomalyDetector, AnomalyScore, Observation};
+pub use lockout::{Attempt, Lockout, LockoutConfig};
+pub use roles::{Access, Grant, Role};
