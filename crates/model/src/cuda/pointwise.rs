@@ -14,14 +14,12 @@ const REDUCE: Source = source!("gemm_reduce", "gemm_reduce_tall");
 const MEAN_FORWARD: Source = source!("mean_time", "mean_time_forward");
 const MEAN_BACKWARD: Source = source!("mean_time", "mean_time_backward");
 const DROPOUT: Source = source!("dropout");
-const ACTIVATION_FORWARD: Source = source!("activation", "activation_forward");
-const ACTIVATION_BACKWARD: Source = source!("activation", "activation_backward");
+const GELU_FORWARD: Source = source!("gelu", "gelu_forward");
+const GELU_BACKWARD: Source = source!("gelu", "gelu_backward");
 
 const THREADS: usize = 256;
 /// Blocks of the norm's backward kernel: each leaves one row of sums.
 const BLOCKS: usize = 132;
-/// The kernels' name for GELU.
-const GELU: usize = 2;
 
 impl Operation<Cube, 3> for LayerNorm {
     /// x, scale, and the rows' means and reciprocal deviations.
@@ -40,7 +38,6 @@ impl Operation<Cube, 3> for LayerNorm {
             .writes([&y, &mean, &factor])
             .number(rows)
             .number(self.epsilon)
-            .numbers([0_usize; 3])
             .run(&x.client, [rows.div_ceil(THREADS / 32), 1, 1]);
         (y, save.then_some([x, scale, mean, factor]))
     }
@@ -59,7 +56,6 @@ impl Operation<Cube, 3> for LayerNorm {
             .writes([&dx, &partial[0], &partial[1]])
             .number(rows)
             .number(self.epsilon)
-            .numbers([0_usize; 3])
             .run(&x.client, [blocks, 1, 1]);
         Launch::new(REDUCE, THREADS)
             .reads([&partial[0]])
@@ -161,14 +157,13 @@ impl Operation<Cube, 2> for DropoutAdd {
     }
 }
 
-fn activation(source: Source, inputs: &[&CubeTensor], out: &CubeTensor, x: &CubeTensor) {
+fn gelu(source: Source, inputs: &[&CubeTensor], out: &CubeTensor, x: &CubeTensor) {
     let count = x.meta.shape().num_elements();
     Launch::new(source, THREADS)
         .flag("ACT_BF16", is_bf16(x))
-        .define("KIND", GELU)
         .reads(inputs.iter().copied())
         .writes([out])
-        .numbers([count, 1])
+        .number(count)
         .run(&x.client, [count.div_ceil(THREADS), 1, 1]);
 }
 
@@ -178,13 +173,13 @@ impl Operation<Cube, 1> for Gelu {
     fn forward(&self, [x]: [CubeTensor; 1], save: bool) -> (CubeTensor, Option<CubeTensor>) {
         let x = plain(x);
         let y = empty(&x, x.meta.shape().clone(), x.dtype);
-        activation(ACTIVATION_FORWARD, &[&x], &y, &x);
+        gelu(GELU_FORWARD, &[&x], &y, &x);
         (y, save.then_some(x))
     }
 
     fn backward(&self, x: CubeTensor, dy: CubeTensor, _: [bool; 1]) -> [Option<CubeTensor>; 1] {
         let dx = empty(&x, x.meta.shape().clone(), x.dtype);
-        activation(ACTIVATION_BACKWARD, &[&plain(dy), &x], &dx, &x);
+        gelu(GELU_BACKWARD, &[&plain(dy), &x], &dx, &x);
         [Some(dx)]
     }
 }

@@ -1,4 +1,4 @@
-// C = op(A) op(B) [+ bias] [activation] [+ residual] on Hopper's warpgroup products (wgmma), for every shape and storage type.
+// C = op(A) op(B) [+ bias] on Hopper's warpgroup products (wgmma), for every shape and storage type.
 //
 // Tiles go through registers into shared memory: on the way they are converted (tf32 rounding, float to bfloat16),
 // transposed where the depth is not contiguous in memory (tf32 products take depth-contiguous operands only), zero-filled at the
@@ -7,12 +7,12 @@
 // both the direct and the transposing stores free of bank conflicts.
 //
 // Macros: ACT_BF16 (type of the product); A_BF16, B_BF16, C_BF16 (types in memory); TRANS_A (A is [K, M]), TRANS_B (B is
-//   [N, K]); TILE_M, TILE_N (64 or 128); BIAS (f32 [N]); ACTIVATION (0 none, 1 relu, 2 gelu); RESIDUAL (of C's type and layout);
-//   SPLIT (C is an f32 workspace [splits, M, N] for gemm_reduce; no bias, activation or residual);
+//   [N, K]); TILE_M, TILE_N (64 or 128); BIAS (f32 [N]);
+//   SPLIT (C is an f32 workspace [splits, M, N] for gemm_reduce; no bias);
 //   SHIFT_T (with TRANS_A: row (b, t) of A is read as row (b, t - 1), at t = 0 as h0[b] or zeros: the input of a recurrence
 //   from its output; A must have all its K rows of `steps` each); COLSUM (with SPLIT: also the column sums of B [K, N], f32
 //   workspace [splits, N]; needs TRANS_B = 0).
-// Arguments: a, b, c, then as the macros ask: bias, residual, h0, colsum; then Info.
+// Arguments: a, b, c, then as the macros ask: bias, h0, colsum; then Info.
 // Grid: (ceil(N / TILE_N), ceil(M / TILE_M), splits), block 256. Deterministic.
 
 #ifndef A_BF16
@@ -39,12 +39,6 @@
 #ifndef BIAS
 #define BIAS 0
 #endif
-#ifndef ACTIVATION
-#define ACTIVATION 0
-#endif
-#ifndef RESIDUAL
-#define RESIDUAL 0
-#endif
 #ifndef SPLIT
 #define SPLIT 0
 #endif
@@ -69,7 +63,7 @@ typedef Stored<(SPLIT ? 0 : C_BF16)>::type TC;
 
 struct Info {
     i64 m, n, k;
-    i64 lda, ldb, ldc;  // row pitches in memory, in elements; of the residual: ldc
+    i64 lda, ldb, ldc;  // row pitches in memory, in elements
     i64 a_offset, b_offset, c_offset;
     i64 splits;
     i64 steps, has_h0, reverse;  // SHIFT_T; reverse reads row (b, t + 1)
@@ -249,22 +243,9 @@ DEVICE void product(float (&d)[64], u64 a, u64 b) {
                  : D8(0), D8(8), D8(16), D8(24), D8(32), D8(40), D8(48), D8(56) : "l"(a), "l"(b));
 }
 
-DEVICE float activate(float x) {
-#if ACTIVATION == 1
-    return fmaxf(x, 0.0f);
-#elif ACTIVATION == 2
-    return 0.5f * x * (1.0f + erff(x * 0.70710678f));
-#else
-    return x;
-#endif
-}
-
 extern "C" __global__ void __launch_bounds__(256, 2) gemm(const TA* a, const TB* b, TC* c
 #if BIAS
                                                           , const float* bias
-#endif
-#if RESIDUAL
-                                                          , const TC* residual
 #endif
 #if SHIFT_T
                                                           , const float* h0
@@ -379,15 +360,8 @@ extern "C" __global__ void __launch_bounds__(256, 2) gemm(const TA* a, const TB*
 #if BIAS
                 if (column + e < n) v[e] += bias[column + e];
 #endif
-                v[e] = activate(v[e]);
             }
             TC* p = out + row * pitch + column;
-#if RESIDUAL
-            const TC* q = residual + info.c_offset + row * pitch + column;
-#pragma unroll
-            for (int e = 0; e < 4; e++)
-                if (column + e < n) v[e] += to_f32(q[e]);
-#endif
             if (c_wide && column + 4 <= n) {
                 store4(p, make_float4(v[0], v[1], v[2], v[3]));
             } else {

@@ -29,12 +29,6 @@
 #ifndef BIAS
 #define BIAS 0
 #endif
-#ifndef ACTIVATION
-#define ACTIVATION 0
-#endif
-#ifndef RESIDUAL
-#define RESIDUAL 0
-#endif
 #ifndef SPLIT
 #define SPLIT 0
 #endif
@@ -63,7 +57,7 @@ typedef Stored<(SPLIT ? 0 : C_BF16)>::type TC;
 
 struct Info {
     i64 m, n, k;
-    i64 lda, ldb, ldc;  // row pitches in memory, in elements; of the residual: ldc
+    i64 lda, ldb, ldc;  // row pitches in memory, in elements
     i64 a_offset, b_offset, c_offset;
     i64 splits;
     i64 steps, has_h0, reverse;  // SHIFT_T; reverse reads row (b, t + 1)
@@ -149,22 +143,9 @@ template <bool DIRECT, int ROWS> DEVICE void fragment_b(u32 (&y)[4], u32 tile, i
     for (int r = 0; r < 4; r++) y[r] = unbias(y[r]);
 }
 
-DEVICE float activate(float x) {
-#if ACTIVATION == 1
-    return fmaxf(x, 0.0f);
-#elif ACTIVATION == 2
-    return 0.5f * x * (1.0f + erff(x * 0.70710678f));
-#else
-    return x;
-#endif
-}
-
 extern "C" __global__ void __launch_bounds__(256, RESIDENT) gemm_fast(const ACT* a, const ACT* b, TC* c
 #if BIAS
                                                                , const float* bias
-#endif
-#if RESIDUAL
-                                                               , const TC* residual
 #endif
 #if SHIFT_T
                                                                , const float* h0
@@ -303,15 +284,8 @@ extern "C" __global__ void __launch_bounds__(256, RESIDENT) gemm_fast(const ACT*
 #if BIAS
                 if (column + e < n) v[e] += bias[column + e];
 #endif
-                v[e] = activate(v[e]);
             }
             TC* to = out + row * pitch + column;
-#if RESIDUAL
-            const TC* q = residual + info.c_offset + row * pitch + column;
-#pragma unroll
-            for (int e = 0; e < 4; e++)
-                if (column + e < n) v[e] += to_f32(q[e]);
-#endif
             if (c_wide && column + 4 <= n) {
                 store4(to, make_float4(v[0], v[1], v[2], v[3]));
             } else {

@@ -1,26 +1,17 @@
-// Layer normalisation over the last axis [rows, H], forward and backward, alone or behind a residual with dropout.
+// Layer normalisation over the last axis [rows, H], forward and backward.
 //
-// One warp takes one row; a lane keeps its part of it in registers. With ADD = 1 what is normalised is
-// sum = residual + dropout(x), which is also written (the backward pass reads it in the place of x).
+// One warp takes one row; a lane keeps its part of it in registers.
 //
-// Macros: H (any), ACT_BF16, ADD (0/1), EXTRA (0/1, backward: another gradient of the normalised input comes in and is added).
+// Macros: H (any), ACT_BF16.
 // Grid of norm_forward: (ceil(rows / 8), 1, 1). Grid of norm_backward: (blocks, 1, 1) with any number of blocks; each leaves
 // one row of partial sums for gemm_reduce (count = second_count = H, splits = blocks). Block 256.
 
-#ifndef ADD
-#define ADD 0
-#endif
-#ifndef EXTRA
-#define EXTRA 0
-#endif
 #define WIDTH (H % 4 == 0 ? 4 : 1)             // neighbours of one access
 #define PARTS ((H + 32 * WIDTH - 1) / (32 * WIDTH))
 
 struct Info {
     i64 rows;
     double eps;
-    i64 seed, first_group;  // ADD
-    double p;        // ADD; 0 = no dropout
 };
 
 struct Row {
@@ -50,37 +41,13 @@ template <typename T> DEVICE void store_row(T* p, const Row& r, int lane) {
             p[c] = cast<T>(r.v[j][0]);
     }
 }
-DEVICE void drop_row(Row& r, const Dropout& dropout, i64 row, int lane) {
-#pragma unroll
-    for (int j = 0; j < PARTS; j++) {
-        u64 e = (u64)row * H + column_of(j, lane);
-        u32 keep = WIDTH == 4 ? dropout.keep4(e / 4) : dropout.keep(e);
-#pragma unroll
-        for (int i = 0; i < WIDTH; i++) r.v[j][i] = keep >> i & 1 ? r.v[j][i] * dropout.scale : 0.0f;
-    }
-}
-
 extern "C" __global__ void __launch_bounds__(256) norm_forward(const ACT* x, const float* gamma, const float* beta, ACT* y,
-                                                              float* mean, float* rstd
-#if ADD
-                                                              , const ACT* residual, ACT* sum
-#endif
-                                                              , const __grid_constant__ Info info) {
+                                                              float* mean, float* rstd, const __grid_constant__ Info info) {
     const int lane = threadIdx.x % 32;
     const i64 row = (i64)blockIdx.x * 8 + threadIdx.x / 32;
     if (row >= info.rows) return;
     Row r;
     load_row(r, x + row * H, lane);
-#if ADD
-    Row other;
-    load_row(other, residual + row * H, lane);
-    if (info.p > 0.0) drop_row(r, Dropout(info.seed, info.first_group, info.p), row, lane);
-#pragma unroll
-    for (int j = 0; j < PARTS; j++)
-#pragma unroll
-        for (int i = 0; i < WIDTH; i++) r.v[j][i] = to_f32(cast<ACT>(r.v[j][i] + other.v[j][i]));  // as the backward pass will read it
-    store_row(sum + row * H, r, lane);
-#endif
     float total = 0.0f;
 #pragma unroll
     for (int j = 0; j < PARTS; j++)
@@ -110,17 +77,9 @@ extern "C" __global__ void __launch_bounds__(256) norm_forward(const ACT* x, con
     }
 }
 
-// x is the normalised input (the sum with ADD). dx is the gradient of x; with ADD of what was dropped out, and dresidual that
-// of the residual (and of the sum).
 extern "C" __global__ void __launch_bounds__(256) norm_backward(const ACT* dy, const ACT* x, const float* gamma, const float* mean,
-                                                               const float* rstd, ACT* dx, float* gamma_partial, float* beta_partial
-#if ADD
-                                                               , ACT* dresidual
-#endif
-#if EXTRA
-                                                               , const ACT* extra
-#endif
-                                                               , const __grid_constant__ Info info) {
+                                                               const float* rstd, ACT* dx, float* gamma_partial, float* beta_partial,
+                                                               const __grid_constant__ Info info) {
     __shared__ float room[8][32 * WIDTH];
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     Row dgamma = {}, dbeta = {}, scale;
@@ -152,17 +111,6 @@ extern "C" __global__ void __launch_bounds__(256) norm_backward(const ACT* dy, c
         for (int j = 0; j < PARTS; j++)
 #pragma unroll
             for (int i = 0; i < WIDTH; i++) g.v[j][i] = s * (g.v[j][i] - sum - r.v[j][i] * dot);
-#if EXTRA
-        load_row(r, extra + row * H, lane);
-#pragma unroll
-        for (int j = 0; j < PARTS; j++)
-#pragma unroll
-            for (int i = 0; i < WIDTH; i++) g.v[j][i] += r.v[j][i];
-#endif
-#if ADD
-        store_row(dresidual + row * H, g, lane);
-        if (info.p > 0.0) drop_row(g, Dropout(info.seed, info.first_group, info.p), row, lane);
-#endif
         store_row(dx + row * H, g, lane);
     }
     // The warps' sums, in their order.
