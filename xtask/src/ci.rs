@@ -26,7 +26,11 @@ const STAGES: &[Stage] = &[
     Stage { name: "deny", proves: "licences, sources and advisories of dependencies are in order", run: tools::deny },
     Stage { name: "clippy", proves: "no warning in any target", run: clippy },
     Stage { name: "test", proves: "tests and documentation examples pass", run: tally::test },
-    Stage { name: "storages", proves: "studies live through kills and crowds in SQLite and PostgreSQL", run: tools::storages },
+    Stage {
+        name: "storages",
+        proves: "studies live through kills and crowds in SQLite and PostgreSQL",
+        run: tools::storages,
+    },
     Stage { name: "doc", proves: "the API reference builds without a warning", run: doc },
     Stage {
         name: "quickstart",

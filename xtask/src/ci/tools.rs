@@ -33,7 +33,8 @@ pub(super) fn kernels(root: &Path) -> Result<Outcome, Failure> {
 
 /// SQLite is built from its source; PostgreSQL needs a server, whose address `TAPELOOM_POSTGRES` holds.
 pub(super) fn storages(root: &Path) -> Result<Outcome, Failure> {
-    let tests = ["test", "--locked", "--package", "tapeloom-tune", "--features", "sqlite,postgres", "--test", "it", "--"];
+    let tests =
+        ["test", "--locked", "--package", "tapeloom-tune", "--features", "sqlite,postgres", "--test", "it", "--"];
     shell::run(shell::cargo(root).args(tests))?;
     if std::env::var_os("TAPELOOM_POSTGRES").is_none() {
         return Ok(Outcome::Skipped("PostgreSQL, as TAPELOOM_POSTGRES names no server; the rest passed".to_owned()));
