@@ -1,10 +1,10 @@
-use super::{Pruner, Verdict, is_turn, loss, newest};
+use super::{Pruner, Verdict, loss, newest};
 use crate::math::ridge::Ridge;
 use crate::{Error, History, Result, TrialRecord};
 
 /// Ends a trial that will hardly be one of the good ones at its end, from how the curves of complete trials went on.
 ///
-/// At each step a ridge regression over the complete trials tells the final value from what a curve shows so far: its last and
+/// When the number of reports has doubled, a ridge regression over the complete trials tells the final value from what a curve shows so far: its last and
 /// best value, its slope, and where a power law through it ends. The errors that it makes on trials which it did not see
 /// (leave-one-out) say how far to trust it: a trial ends when at most a share `error` of them would lift it over the bar, which
 /// is what the best `quantile` of complete trials reach. So curves that cross make it careful, and with fewer than about
@@ -19,7 +19,6 @@ pub struct Curve {
     quantile: f64,
     audit: f64,
     warmup: u64,
-    interval: u64,
 }
 
 /// More curves than these, the newest, say nothing new.
@@ -31,7 +30,7 @@ impl Curve {
     /// For trials that end at `last_step`: an error of 5 %, the best fifth, from the second report on.
     #[must_use]
     pub const fn new(last_step: u64) -> Self {
-        Self { last_step, error: 0.05, quantile: 0.2, audit: 0.05, warmup: 0, interval: 1 }
+        Self { last_step, error: 0.05, quantile: 0.2, audit: 0.05, warmup: 0 }
     }
 
     /// How many of the trials that it ends may have been good ones.
@@ -59,13 +58,6 @@ impl Curve {
     #[must_use]
     pub const fn warmup(mut self, step: u64) -> Self {
         self.warmup = step;
-        self
-    }
-
-    /// Speaks once in so many steps; 1 by default.
-    #[must_use]
-    pub const fn interval(mut self, steps: u64) -> Self {
-        self.interval = if steps == 0 { 1 } else { steps };
         self
     }
 
@@ -136,7 +128,9 @@ struct Seen {
 impl Pruner for Curve {
     fn judge(&self, history: &History, trial: &TrialRecord) -> Verdict {
         let Some((step, own)) = newest(history, trial) else { return Verdict::Continue };
-        if step >= self.last_step || trial.reports.len() < 2 || !is_turn(trial, step, self.warmup, self.interval) {
+        // A few looks only: each one more is one more chance to be wrong.
+        let looks = trial.reports.len() >= 2 && trial.reports.len().is_power_of_two();
+        if !looks || step >= self.last_step || step < self.warmup {
             return Verdict::Continue;
         }
         let curves = self.seen(history, step);
@@ -158,10 +152,8 @@ impl Pruner for Curve {
     }
 
     fn identity(&self) -> String {
-        let Self { last_step, error, quantile, audit, warmup, interval } = self;
-        format!(
-            "curve to step {last_step} (error {error}, quantile {quantile}, audit {audit}, warmup {warmup}, interval {interval})"
-        )
+        let Self { last_step, error, quantile, audit, warmup } = self;
+        format!("curve to step {last_step} (error {error}, quantile {quantile}, audit {audit}, warmup {warmup})")
     }
 
     fn check(&self, objectives: usize) -> Result<()> {

@@ -4,8 +4,8 @@ use crate::{Domain, History, ParamValue, Result, TrialRecord};
 
 /// Picks a sampler for each trial by the space and by what has worked so far, and says which and why.
 ///
-/// Ten trials spread by a Sobol sequence; then a Gaussian process and TPE take turns, the one whose trials are good
-/// more often, while there are up to 300 trials with results and up to 20 parameters; TPE alone beyond, where a
+/// Ten trials spread by a Sobol sequence; then a Gaussian process and TPE take turns, the one whose trials got better than all
+/// before them more often, while there are up to 300 trials with results and up to 20 parameters; TPE alone beyond, where a
 /// Gaussian process is slow, and in spaces with conditional parameters, which it does not know.
 #[derive(Debug, Default)]
 pub struct Auto {
@@ -41,8 +41,8 @@ impl Auto {
         }
         let (gp, tpe) = (credit(history, "auto: gp"), credit(history, "auto: tpe"));
         // Both always get a fair share, as what fails now may be what works later.
-        let share = ((gp + 1.0) / (gp + tpe + 2.0)).clamp(0.2, 0.8);
-        let why = format!("of the last trials {gp} by gp and {tpe} by tpe were good");
+        let share = ((gp + 1.0) / (gp + tpe + 2.0)).clamp(0.25, 0.8);
+        let why = format!("{gp} of its last trials were the best so far, of the other's {tpe}");
         if request.draws("auto").unit() < share { Choice::Gp(why) } else { Choice::Tpe(why) }
     }
 }
@@ -52,24 +52,16 @@ fn has_conditions(history: &History, cube: &Cube) -> bool {
     history.domains().values().filter(|domain| domain.cardinality() != Some(1)).count() > cube.len()
 }
 
-/// How many of a sampler's newest trials were in the best tenth of all trials before them; on several objectives, not dominated
-/// by them.
+/// How many of a sampler's newest trials were better than all trials before them; on several objectives, not dominated by them.
 fn credit(history: &History, by: &str) -> f64 {
     let (mut wins, mut front): (Vec<bool>, Vec<Vec<f64>>) = (Vec::new(), Vec::new());
-    let (single, mut sorted) = (history.directions().len() == 1, Vec::<f64>::new());
     for trial in history.trials() {
         let Some(values) = trial.values() else { continue };
         let losses = history.losses(values);
         let feasible = trial.violation().is_none_or(|violation| violation <= 0.0);
         let beaten = |other: &Vec<f64>| crate::pareto::dominates(other, &losses) || other == &losses;
-        let won = if single {
-            let place = sorted.partition_point(|other| *other < losses[0]);
-            sorted.insert(place, losses[0]);
-            feasible && place * 10 <= sorted.len()
-        } else {
-            feasible && !front.iter().any(beaten)
-        };
-        if won && !single {
+        let won = feasible && !front.iter().any(beaten);
+        if won {
             front.retain(|other| !crate::pareto::dominates(&losses, other));
             front.push(losses);
         }

@@ -44,7 +44,7 @@ impl Study {
     /// returned, under their old number and with their old parameters. Then those that the pruner promotes, then a new one.
     ///
     /// # Errors
-    /// [`Error::Exhausted`] when the sampler has nothing left, [`Error::BatchRuns`] in an
+    /// [`Error::Exhausted`](crate::Error::Exhausted) when the sampler has nothing left, [`Error::BatchRuns`](crate::Error::BatchRuns) in an
     /// [ordered](StudyBuilder::ordered) study, and those of sampler and storage.
     pub fn ask(&self) -> Result<Trial> {
         self.core.ask()
@@ -53,7 +53,7 @@ impl Study {
     /// Takes the result of a running trial. A value that is NaN is recorded as failed.
     ///
     /// # Errors
-    /// [`Error::NotRunning`] for a trial that has its result, [`Error::Superseded`] for one that was given to somebody else
+    /// [`Error::NotRunning`](crate::Error::NotRunning) for a trial that has its result, [`Error::Superseded`](crate::Error::Superseded) for one that was given to somebody else
     /// in the meantime, and those of the storage; nothing changes then.
     pub fn tell(&self, trial: &Trial, outcome: impl Into<TrialOutcome>) -> Result<()> {
         trial.tell(outcome.into())
@@ -62,7 +62,7 @@ impl Study {
     /// The handle of a trial that this study's worker or another one runs, for a host that passes trials on as numbers.
     ///
     /// # Errors
-    /// [`Error::NotRunning`] and [`Error::Superseded`] when that attempt is not the one that runs.
+    /// [`Error::NotRunning`](crate::Error::NotRunning) and [`Error::Superseded`](crate::Error::Superseded) when that attempt is not the one that runs.
     pub fn attach(&self, trial: u64, attempt: u32) -> Result<Trial> {
         self.core.sync()?;
         let record = self.core.lock().attempt(trial, attempt)?.clone();
@@ -73,7 +73,7 @@ impl Study {
     /// need a value; else any will do, and the sampler adds the others. Returns its number.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for parameters outside of the space, and those of the storage.
+    /// [`Error::Invalid`](crate::Error::Invalid) for parameters outside of the space, and those of the storage.
     pub fn enqueue(&self, params: Params) -> Result<u64> {
         self.core.enqueue(params)
     }
@@ -132,7 +132,7 @@ impl Study {
     /// study has the sampler that drew them. None for a trial whose parameters a person chose.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a number that was not given yet, and those of sampler and storage.
+    /// [`Error::Invalid`](crate::Error::Invalid) for a number that was not given yet, and those of sampler and storage.
     pub fn replay(&self, trial: u64) -> Result<Option<Params>> {
         self.core.replay(trial)
     }
@@ -140,7 +140,7 @@ impl Study {
     /// Why a trial has its parameters, and why it ended.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a number that was not given yet, and those of the storage.
+    /// [`Error::Invalid`](crate::Error::Invalid) for a number that was not given yet, and those of the storage.
     pub fn explain(&self, trial: u64) -> Result<Explanation> {
         self.core.sync()?;
         Explanation::of(&self.core.lock(), trial)
