@@ -170,6 +170,7 @@ impl AuditLog {
     pub fn append_all(&self, records: &[Record]) -> Result<Vec<Receipt>> {
         let (receipts, ticket) = self.add(records)?;
         self.writer.commit(&ticket, |state| self.after_commit(state))?;
+        self.rotate_when_long()?;
         Ok(receipts)
     }
 
@@ -191,7 +192,8 @@ impl AuditLog {
     /// # Errors
     /// As [`Ledger::append`].
     pub fn flush(&self) -> Result<()> {
-        self.writer.commit(&self.writer.ticket(), |state| self.after_commit(state))
+        self.writer.commit(&self.writer.ticket(), |state| self.after_commit(state))?;
+        self.rotate_when_long()
     }
 
     /// What the log holds on disk, in one hash: for a signer elsewhere.
@@ -241,9 +243,16 @@ impl AuditLog {
         if self.signer.is_some() && state.durable.next >= due {
             self.sign(&state.durable)?;
         }
-        let is_long = self.config.rotate_bytes.is_some_and(|most| state.length >= most);
-        // What waits is tied to the end of this file: closing it has to wait for that too.
-        if is_long && state.is_idle() { self.rotate_in(state) } else { Ok(()) }
+        Ok(())
+    }
+
+    fn rotate_when_long(&self) -> Result<()> {
+        let is_long = |length: u64| self.config.rotate_bytes.is_some_and(|most| length >= most);
+        if !is_long(self.writer.length()) {
+            return Ok(());
+        }
+        // Others may have come here too, and one of them first.
+        self.writer.exclusive(|state| if is_long(state.length) { self.rotate_in(state) } else { Ok(()) })
     }
 
     fn sign(&self, head: &Head) -> Result<String> {
