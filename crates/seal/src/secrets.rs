@@ -10,5 +10,5 @@ mod vault;
 pub use environment::EnvironmentSecrets;
 pub use file::{SecretFile, SecretInfo};
 pub use secret::Secret;
-pub use source::{SecretSource, Secrets};
+pub use source::{SecretSource, Secrets, check_secret_source};
 pub use vault::VaultAgent;
