@@ -36,6 +36,7 @@ mod rts6;
 
 pub use access::{
     Access, AnomalyConfig, AnomalyDetector, AnomalyScore, Attempt, Grant, Lockout, LockoutConfig, Observation, Role,
+    SecurityMeter,
 };
 pub use changes::{AlgorithmChange, ChangeRegister, algorithm_changes};
 pub use clock::{Accuracy, ClockCheck, ClockRule, is_high_message_rate};

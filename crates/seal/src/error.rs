@@ -40,6 +40,14 @@ pub enum Error {
         /// Which sources were asked.
         asked: String,
     },
+    /// A source of secrets could not tell; look at the source.
+    #[error("{from}: {detail}")]
+    SourceFailed {
+        /// Which source.
+        from: String,
+        /// What happened.
+        detail: String,
+    },
     /// A secret is given out no more; put in the next version.
     #[error("secret {name} expired at {since}: put in its next version")]
     Expired {

@@ -46,4 +46,6 @@ pub use sealed::{
     KeyDerivation, Label, Opener, Recipient, SealConfig, SealWriter, SealedInfo, SealedReader, SealedStore, Sealer,
     Suite, open, seal,
 };
-pub use secrets::{EnvironmentSecrets, Secret, SecretFile, SecretInfo, SecretSource, Secrets};
+pub use secrets::{
+    EnvironmentSecrets, Secret, SecretFile, SecretInfo, SecretSource, Secrets, VaultAgent, check_secret_source,
+};

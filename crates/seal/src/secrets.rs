@@ -5,8 +5,10 @@ mod file;
 mod format;
 mod secret;
 mod source;
+mod vault;
 
 pub use environment::EnvironmentSecrets;
 pub use file::{SecretFile, SecretInfo};
 pub use secret::Secret;
-pub use source::{SecretSource, Secrets};
+pub use source::{SecretSource, Secrets, check_secret_source};
+pub use vault::VaultAgent;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use tapeloom_comply::{
     Access, AnomalyConfig, AnomalyDetector, AnomalyScore, Attempt, Error, Grant, Lockout, LockoutConfig, Observation,
-    Role,
+    Role, SecurityMeter,
 };
 use tapeloom_core::{MemoryLedger, Timestamp};
 
@@ -52,6 +52,35 @@ fn what_no_role_allows_is_refused_and_on_record() -> tapeloom_comply::Result<()>
     let records = ledger.records();
     assert_eq!(records.iter().map(|record| record.outcome.as_str()).filter(|outcome| *outcome == "refused").count(), 5);
     assert_eq!((records.len(), records[0].details["role"].as_str()), (8, "trainer"));
+    Ok(())
+}
+
+#[test]
+fn a_meter_counts_what_goes_on_record_and_that_nothing_does() -> Result<(), Box<dyn std::error::Error>> {
+    use tapeloom_core::{Ledger, Receipt, Record, contract};
+    #[derive(Debug)]
+    struct Broken;
+    impl Ledger for Broken {
+        fn append(&self, _: &Record) -> tapeloom_core::Result<Receipt> {
+            Err(tapeloom_core::Error::provider("the ledger is full", "no space"))
+        }
+    }
+    let ledger = Arc::new(MemoryLedger::default());
+    let meter = Arc::new(SecurityMeter::new(ledger.clone()));
+    contract::ledger(&*meter)?;
+    let access = Access::new(roles(), [grant("kim", "desk 7", "trainer")], meter.clone())?;
+    access.check("kim", "desk 7", "run.start", "run-1")?;
+    (0..3).for_each(|_| assert!(access.check("eve", "desk 7", "run.start", "run-1").is_err()));
+    let counts = meter.counts();
+    let of =
+        |action: &str, outcome: &str| counts.iter().find(|(a, o, _)| a == action && o == outcome).map(|(_, _, n)| *n);
+    assert_eq!((of("access.checked", "success"), of("access.checked", "refused")), (Some(1), Some(3)));
+    assert_eq!(ledger.records().len(), 6);
+    (0..1200).for_each(|i| assert!(meter.append(&Record::new("a", format!("action-{i}"), "o")).is_ok()));
+    assert!(meter.counts().len() <= 1001);
+    let broken = SecurityMeter::new(Arc::new(Broken));
+    assert!(broken.append(&Record::new("a", "b", "c")).is_err());
+    assert_eq!(broken.counts(), [("ledger.failed".to_owned(), "failure".to_owned(), 1)]);
     Ok(())
 }
 

@@ -1,8 +1,11 @@
 //! The files of a log: the one that is written, and beside it those that were closed, named by the number of their first record.
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use super::note::notes;
+use crate::disk::{private, sync_folder_of};
 use crate::{Error, Result};
 
 /// Digits of a closed file's number: files sort as their records do.
@@ -39,4 +42,45 @@ pub(crate) fn all_closed(log: &Path) -> Result<Vec<PathBuf>> {
     }
     found.sort();
     Ok(found)
+}
+
+/// Takes the log for this process alone. The lock is a file of its own: the log's is renamed when it is closed.
+pub(crate) fn lock(path: &Path) -> Result<File> {
+    let lock = beside(path, "lock");
+    let file = private().read(true).write(true).create(true).truncate(false).open(&lock);
+    let file = file.map_err(|e| Error::io("open", &lock, e))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Error::Locked { path: path.to_owned() }),
+        Err(TryLockError::Error(e)) => Err(Error::io("lock", &lock, e)),
+    }
+}
+
+/// Keeps torn bytes beside the log, durable before they are cut off. What an earlier crash left stays.
+pub(crate) fn set_aside(log: &Path, next: u64, torn: &[u8]) -> Result<()> {
+    for attempt in 0.. {
+        let end = if attempt == 0 { format!("torn-{next}") } else { format!("torn-{next}-{attempt}") };
+        let side = beside(log, &end);
+        match private().write(true).create_new(true).open(&side) {
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
+            opened => {
+                let written = opened.and_then(|mut file| file.write_all(torn).and_then(|()| file.sync_all()));
+                written.map_err(|e| Error::io("write", &side, e))?;
+                return sync_folder_of(&side);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Adds a note to the checkpoints of a log, behind the last whole one.
+pub(crate) fn append_note(path: &Path, note: &str) -> std::io::Result<()> {
+    let mut file = private().read(true).write(true).create(true).truncate(false).open(path)?;
+    let mut text = Vec::new();
+    std::io::Read::read_to_end(&mut file, &mut text)?;
+    let (_, whole) = notes(&String::from_utf8_lossy(&text));
+    file.set_len(whole as u64)?;
+    std::io::Seek::seek(&mut file, std::io::SeekFrom::End(0))?;
+    file.write_all(format!("{note}\n").as_bytes())?;
+    file.sync_all()
 }

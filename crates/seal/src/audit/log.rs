@@ -1,6 +1,5 @@
 use std::collections::BTreeSet;
-use std::fs::{self, File, TryLockError};
-use std::io::Write;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -9,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use tapeloom_core::{Clock, Fingerprint, Ledger, Receipt, Record, RunId};
 
 use super::chain::{Entry, Head, Scope, may_be_torn_first_line};
-use super::files::{beside, closed};
+use super::files::{append_note, beside, closed, lock, set_aside};
 use super::hasher::{CLOSED, HELD, Hasher, RELEASED};
-use super::note::{Checkpoint, SigningKey, notes};
+use super::note::{Checkpoint, SigningKey};
 use super::verify::{Walk, walk};
 use super::writer::{State, Writer};
 use crate::disk::{private, sync_folder_of};
@@ -170,6 +169,7 @@ impl AuditLog {
     pub fn append_all(&self, records: &[Record]) -> Result<Vec<Receipt>> {
         let (receipts, ticket) = self.add(records)?;
         self.writer.commit(&ticket, |state| self.after_commit(state))?;
+        self.rotate_when_long()?;
         Ok(receipts)
     }
 
@@ -191,7 +191,8 @@ impl AuditLog {
     /// # Errors
     /// As [`Ledger::append`].
     pub fn flush(&self) -> Result<()> {
-        self.writer.commit(&self.writer.ticket(), |state| self.after_commit(state))
+        self.writer.commit(&self.writer.ticket(), |state| self.after_commit(state))?;
+        self.rotate_when_long()
     }
 
     /// What the log holds on disk, in one hash: for a signer elsewhere.
@@ -241,9 +242,16 @@ impl AuditLog {
         if self.signer.is_some() && state.durable.next >= due {
             self.sign(&state.durable)?;
         }
-        let is_long = self.config.rotate_bytes.is_some_and(|most| state.length >= most);
-        // What waits is tied to the end of this file: closing it has to wait for that too.
-        if is_long && state.is_idle() { self.rotate_in(state) } else { Ok(()) }
+        Ok(())
+    }
+
+    fn rotate_when_long(&self) -> Result<()> {
+        let is_long = |length: u64| self.config.rotate_bytes.is_some_and(|most| length >= most);
+        if !is_long(self.writer.length()) {
+            return Ok(());
+        }
+        // Others may have come here too, and one of them first.
+        self.writer.exclusive(|state| if is_long(state.length) { self.rotate_in(state) } else { Ok(()) })
     }
 
     fn sign(&self, head: &Head) -> Result<String> {
@@ -327,47 +335,6 @@ fn first_record(path: &Path) -> Result<u64> {
         detail: "it is no record".into(),
     })?;
     Ok(first.seq)
-}
-
-/// Adds a note to the checkpoints of a log, behind the last whole one.
-fn append_note(path: &Path, note: &str) -> std::io::Result<()> {
-    let mut file = private().read(true).write(true).create(true).truncate(false).open(path)?;
-    let mut text = Vec::new();
-    std::io::Read::read_to_end(&mut file, &mut text)?;
-    let (_, whole) = notes(&String::from_utf8_lossy(&text));
-    file.set_len(whole as u64)?;
-    std::io::Seek::seek(&mut file, std::io::SeekFrom::End(0))?;
-    file.write_all(format!("{note}\n").as_bytes())?;
-    file.sync_all()
-}
-
-/// Takes the log for this process alone. The lock is a file of its own: the log's is renamed when it is closed.
-fn lock(path: &Path) -> Result<File> {
-    let lock = beside(path, "lock");
-    let file = private().read(true).write(true).create(true).truncate(false).open(&lock);
-    let file = file.map_err(|e| Error::io("open", &lock, e))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Error::Locked { path: path.to_owned() }),
-        Err(TryLockError::Error(e)) => Err(Error::io("lock", &lock, e)),
-    }
-}
-
-/// Keeps torn bytes beside the log, durable before they are cut off. What an earlier crash left stays.
-fn set_aside(log: &Path, next: u64, torn: &[u8]) -> Result<()> {
-    for attempt in 0.. {
-        let end = if attempt == 0 { format!("torn-{next}") } else { format!("torn-{next}-{attempt}") };
-        let side = beside(log, &end);
-        match private().write(true).create_new(true).open(&side) {
-            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
-            opened => {
-                let written = opened.and_then(|mut file| file.write_all(torn).and_then(|()| file.sync_all()));
-                written.map_err(|e| Error::io("write", &side, e))?;
-                return sync_folder_of(&side);
-            }
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

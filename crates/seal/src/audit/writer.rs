@@ -32,6 +32,8 @@ pub(crate) struct State {
     head: Head,
     pending: Vec<u8>,
     is_syncing: bool,
+    /// Somebody waits to have the log alone: nobody adds to it until then.
+    is_reserved: bool,
     /// Counts commits that failed; what waits for one of before is lost.
     failures: u64,
     failure: Option<Failure>,
@@ -55,6 +57,7 @@ impl Writer {
             head,
             pending: Vec::new(),
             is_syncing: false,
+            is_reserved: false,
             failures: 0,
             failure: None,
             is_stopped: false,
@@ -70,7 +73,7 @@ impl Writer {
         scope: &Scope,
         records: &[Record],
     ) -> Result<(Vec<Receipt>, Ticket)> {
-        let mut state = self.lock();
+        let mut state = self.wait_while(|state| state.is_reserved);
         if state.is_stopped {
             return Err(Error::Stopped { path: self.path.clone() });
         }
@@ -143,21 +146,24 @@ impl Writer {
 
     /// Runs `change` while nobody writes and nothing waits.
     pub(crate) fn exclusive<T>(&self, change: impl FnOnce(&mut State) -> Result<T>) -> Result<T> {
-        let mut state = self.lock();
-        while state.is_syncing || !state.pending.is_empty() {
-            if state.is_syncing {
-                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-                continue;
-            }
-            let ticket = Ticket { next: state.head.next, failures: state.failures };
-            drop(state);
-            self.commit(&ticket, |_| Ok(()))?;
-            state = self.lock();
-        }
-        if state.is_stopped {
-            return Err(Error::Stopped { path: self.path.clone() });
-        }
-        change(&mut state)
+        self.wait_while(|state| state.is_reserved).is_reserved = true;
+        // What was added before still has to reach the disk; nothing is added from here on.
+        let flushed = self.commit(&self.ticket(), |_| Ok(()));
+        let mut state = self.wait_while(|state| state.is_syncing);
+        let result = match flushed {
+            Ok(()) if state.is_stopped => Err(Error::Stopped { path: self.path.clone() }),
+            Ok(()) => change(&mut state),
+            Err(error) => Err(error),
+        };
+        state.is_reserved = false;
+        drop(state);
+        self.changed.notify_all();
+        result
+    }
+
+    /// Bytes of the file that is written.
+    pub(crate) fn length(&self) -> u64 {
+        self.lock().length
     }
 
     /// Where everything stands that was added so far.
@@ -168,6 +174,10 @@ impl Writer {
 
     pub(crate) fn durable(&self) -> Head {
         self.lock().durable.clone()
+    }
+
+    fn wait_while(&self, busy: impl Fn(&State) -> bool) -> MutexGuard<'_, State> {
+        self.changed.wait_while(self.lock(), |state| busy(state)).unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -213,10 +223,6 @@ impl State {
     /// After this only a new look at the files tells what is on disk.
     pub(crate) const fn stop(&mut self) {
         self.is_stopped = true;
-    }
-
-    pub(crate) fn is_idle(&self) -> bool {
-        self.pending.is_empty() && !self.is_syncing
     }
 
     fn fail(&mut self, failure: Failure) {

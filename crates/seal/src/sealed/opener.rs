@@ -205,6 +205,9 @@ impl Opener {
     }
 
     fn open_v1(&self, name: &str, sealed: &[u8]) -> Result<Vec<u8>> {
+        if self.tenant.is_some() {
+            return Err(Error::WrongTenant { name: name.to_owned(), sealed_for: None, given: self.tenant.clone() });
+        }
         let mut last = Error::WrongKey { name: name.to_owned(), sealed_with: "a key".into(), given: "none".into() };
         for key in &self.keys {
             match v1::open(name, sealed, key) {

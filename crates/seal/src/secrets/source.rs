@@ -19,6 +19,27 @@ pub trait SecretSource: Send + Sync + fmt::Debug {
     fn secret(&self, name: &str) -> Result<Option<Secret>>;
 }
 
+/// What every [`SecretSource`] promises; call it from a test of each. The source has `present` and does not have `absent`.
+///
+/// # Errors
+/// The first broken promise.
+pub fn check_secret_source(source: &dyn SecretSource, present: &str, absent: &str) -> Result<()> {
+    let promise = |is_kept: bool, text: &str| {
+        let broken = || crate::Error::SourceFailed {
+            from: source.name().to_owned(),
+            detail: format!("broken contract: {text}"),
+        };
+        if is_kept { Ok(()) } else { Err(broken()) }
+    };
+    let secret = source.secret(present)?;
+    promise(secret.is_some(), "a secret that is there is given out")?;
+    let again = source.secret(present)?;
+    let same = secret.zip(again).is_some_and(|(a, b)| crate::sealed::cobblestone::same(a.expose(), b.expose()));
+    promise(same, "asked twice, it answers the same")?;
+    promise(source.secret(absent)?.is_none(), "a secret that is not there is none, and no error")?;
+    promise(!source.name().is_empty(), "it has a name for records")
+}
+
 /// Asks sources in order, and puts each answer on record.
 #[derive(Debug)]
 pub struct Secrets {

@@ -82,7 +82,7 @@ fn a_log_killed_at_any_moment_keeps_every_record_that_it_acknowledged() -> Resul
 #[ignore = "a child of another test"]
 fn rewrap_for_ever() {
     let path = folder().join("x.sealed");
-    for generation in 0_u8.. {
+    for generation in 0..u8::MAX {
         let (old, new) = (Key::from_bytes([generation; 32]), Key::from_bytes([generation + 1; 32]));
         Opener::new(old).rewrap_file("x", &path, &Sealer::new(new)).expect("rewrapped");
         did(generation + 1);
@@ -100,7 +100,7 @@ fn a_file_killed_while_it_is_rewrapped_opens_with_the_old_or_the_new_key() -> Re
         let last: u8 = said.last().and_then(|line| line.parse().ok()).expect("a number");
         let sealed = std::fs::read(&path).expect("whole");
         // The child may have gone on before it died.
-        let opened = (last..=last.saturating_add(40))
+        let opened = (last..=u8::MAX)
             .find_map(|generation| Opener::new(Key::from_bytes([generation; 32])).open("x", &sealed).ok());
         assert!(opened.is_some_and(|opened| opened == plain), "{lines}");
     }

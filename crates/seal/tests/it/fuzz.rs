@@ -72,7 +72,7 @@ fn change() -> impl Strategy<Value = (u8, prop::sample::Index, prop::sample::Ind
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1500))]
+    #![proptest_config(ProptestConfig::with_cases(600))]
 
     #[test]
     fn damaged_sealed_files_do_not_open(change in change(), aes in any::<bool>()) {
@@ -98,7 +98,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
     fn damaged_logs_and_secrets_are_refused(change in change()) {

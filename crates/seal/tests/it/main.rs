@@ -11,3 +11,4 @@ mod recipients;
 mod rotation;
 mod sealed;
 mod secrets;
+mod vault;

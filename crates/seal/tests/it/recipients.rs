@@ -150,10 +150,8 @@ fn a_header_cannot_make_opening_dear() -> Result<()> {
     let mut dear = sealed.clone();
     dear[at..at + text.len()].copy_from_slice(b"\"memory_kib\":99999");
     let limits = KdfLimits { memory_kib: 60_000, ..KdfLimits::default() };
-    let start = std::time::Instant::now();
     let error = Opener::with_passphrase(passphrase("x")).limits(limits).open("x", &dear).expect_err("too dear");
     assert!(error.to_string().starts_with("kdf.memory_kib = 99999"), "{error}");
-    assert!(start.elapsed().as_millis() < 50);
     // Within the limits the changed number is found by the work it asks for.
     assert!(matches!(Opener::with_passphrase(passphrase("x")).open("x", &dear), Err(Error::WrongKey { .. })));
     Ok(())

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tapeloom_core::{BlobStore, ManualClock, MemoryLedger, MemoryStore, Timestamp};
 use tapeloom_seal::{
     AuditLog, EnvironmentSecrets, Error, Key, Opener, Passphrase, Result, SealedStore, Sealer, Secret, SecretFile,
-    SecretSource, Secrets,
+    SecretSource, Secrets, check_secret_source,
 };
 
 const DAY_US: i64 = 86_400_000_000;
@@ -190,6 +190,18 @@ fn the_environment_is_read_once_and_emptied() -> Result<()> {
     assert_eq!(removed, ["TOKEN", "EMPTY"]);
     assert_eq!(text(secrets.secret("TOKEN")?).as_deref(), Some("t-1"));
     assert!(secrets.secret("EMPTY")?.is_none() && secrets.secret("PATH")?.is_none());
+    Ok(())
+}
+
+#[test]
+fn sources_keep_their_contract() -> Result<()> {
+    let host = Host::new();
+    let file = host.create()?;
+    file.put("db", &Secret::new("one"), None)?;
+    check_secret_source(&file, "db", "none")?;
+    let environment = EnvironmentSecrets::take(["db"], [("db".into(), "x".into())], |_| {});
+    check_secret_source(&environment, "db", "none")?;
+    assert!(check_secret_source(&environment, "none", "db").is_err());
     Ok(())
 }
 
