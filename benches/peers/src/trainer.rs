@@ -144,7 +144,8 @@ pub(crate) fn checkpoint(o: &Options) -> Value {
     let store = Arc::new(FsStore::open(&folder).expect("a folder"));
     let base = config(o, model(o));
     let checkpoint = CheckpointConfig { every_n_steps: EVERY as u64, ..base.checkpoint.clone() };
-    let config = TrainConfig { checkpoint, max_epochs: 1, ..base };
+    let debug = DebugConfig { profiler: true, ..base.debug.clone() };
+    let config = TrainConfig { checkpoint, debug, max_epochs: 1, ..base };
     let train = windows(o, o.batch * o.steps);
     let valid = windows(&Options { batch: 1, ..o.clone() }, 1);
     let first = Forecaster::new(&config.spec(train.spec()), 1, &device).expect("a valid spec");
@@ -155,7 +156,19 @@ pub(crate) fn checkpoint(o: &Options) -> Value {
         .observer(moments.clone())
         .build()
         .expect("a valid config");
-    trainer.fit(first, &train, &valid).expect("a run");
+    let fitted = trainer.fit(first, &train, &valid).expect("a run");
+    // The update behind a set copies what it would otherwise change in place.
+    let trace: Value = serde_json::from_str(&fitted.profile.chrome_trace()).expect("JSON");
+    let spans = trace["traceEvents"].as_array().expect("spans").iter();
+    let updates: Vec<f64> = spans
+        .filter(|span| span["name"] == "update")
+        .filter_map(|span| span["dur"].as_f64())
+        .map(|us| us / 1e3)
+        .collect();
+    let update = |behind_set: bool| {
+        let picked = updates.iter().enumerate().filter(|(at, _)| (*at > 0 && at.is_multiple_of(EVERY)) == behind_set);
+        median(picked.map(|(_, ms)| *ms).collect())
+    };
     let set = trainer.checkpointer().sets().expect("a store").pop().expect("a set");
     let bytes: u64 = trainer.checkpointer().manifest(&set).expect("sound").parts.iter().map(|part| part.length).sum();
     drop(trainer);
@@ -171,7 +184,7 @@ pub(crate) fn checkpoint(o: &Options) -> Value {
     json!({
         "peer": "tapeloom", "model": o.model, "bytes": bytes, "sets": saves.len(), "step_ms": plain,
         "handover_ms": median(saves.clone()), "handover_ms_max": saves.iter().copied().fold(0.0, f64::max),
-        "stall_ms": median(with_set.clone()) - plain,
+        "update_ms": update(false), "update_behind_set_ms": update(true), "stall_ms": median(with_set.clone()) - plain,
         "stall_ms_max": with_set.iter().copied().fold(0.0, f64::max) - plain,
     })
 }
