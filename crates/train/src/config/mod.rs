@@ -1,6 +1,7 @@
 mod check;
 mod optimizer;
 mod parts;
+mod path;
 
 use serde::{Deserialize, Serialize};
 use tapeloom_core::{Fingerprint, WindowSpec};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 use tapeloom_core::Event;
-use tapeloom_model::Network;
+use tapeloom_model::{Network, updates_in_place};
 
 use super::{Anchor, Fit};
 use crate::checkpoint::{Checkpointer, FORMAT, Latest, Manifest, Progress, Saved, difference};
@@ -159,7 +159,8 @@ impl<'a, N: Network + 'a> Fit<'a, N> {
         self.save()
     }
 
-    /// Hands a set to the writer. The thread that trains shares its tensors with it and goes on.
+    /// Hands a set to the writer. The thread that trains shares its tensors with it and goes on; on CUDA it reads them first,
+    /// since another thread's reads stand in another queue of the device and may spoil a recording.
     fn save(&mut self) -> Result<()> {
         let trainer = self.trainer;
         self.stopwatch.since_save = 0.0;
@@ -171,6 +172,7 @@ impl<'a, N: Network + 'a> Fit<'a, N> {
         let started = trainer.clock.now();
         let (set, snapshot) = (self.set_name(), self.step.snapshot());
         let manifest = self.manifest(&snapshot)?;
+        let read = updates_in_place(self.step.device()).then(|| snapshot.encode()).transpose()?;
         let (mode, top_k) = (trainer.config.mode, trainer.config.checkpoint.save_top_k);
         let seconds = trainer.clock.now().seconds_since(started).max(0.0);
         let saved = Saved { set: set.clone(), epoch: self.progress.epoch, seconds };
@@ -178,7 +180,7 @@ impl<'a, N: Network + 'a> Fit<'a, N> {
             saved,
             Box::new(move |checkpointer| {
                 let progress = manifest.progress.clone();
-                let parts = snapshot.encode()?;
+                let parts = read.map_or_else(|| snapshot.encode(), Ok)?;
                 drop(snapshot);
                 let bytes = checkpointer.save(&set, manifest, &parts)?;
                 checkpointer.prune(&set, &progress, mode, top_k)?;
