@@ -62,7 +62,7 @@ impl Dials {
     /// Gets the device ready: what the next run of the step leaves behind is what the recorded one may use.
     ///
     /// # Errors
-    /// [`Error::Device`] when it refuses.
+    /// [`Error::Device`](crate::Error::Device) when it refuses.
     pub fn prepare(&self) -> Result<()> {
         self.words.prepare()
     }
@@ -70,7 +70,7 @@ impl Dials {
     /// Records what `step` asks of the device, which does none of it now.
     ///
     /// # Errors
-    /// [`Error::Device`] when something in it can't be recorded: a read, an upload, or memory that the run before did not
+    /// [`Error::Device`](crate::Error::Device) when something in it can't be recorded: a read, an upload, or memory that the run before did not
     /// use. What the step would have written is unreadable then.
     pub fn record<R>(&self, step: impl FnOnce() -> R) -> Result<(R, Recording)> {
         let (result, graph) = self.words.record(step)?;
@@ -96,7 +96,7 @@ impl Recording {
     /// owns those tensors.
     ///
     /// # Errors
-    /// [`Error::Device`] when the device refuses.
+    /// [`Error::Device`](crate::Error::Device) when the device refuses.
     pub fn replay(&self) -> Result<()> {
         self.graph.replay()
     }
