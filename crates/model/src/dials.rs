@@ -67,6 +67,11 @@ impl Dials {
         self.words.prepare()
     }
 
+    /// Takes [`Dials::prepare`] back, when the run after it failed.
+    pub fn abandon(&self) {
+        self.words.abandon();
+    }
+
     /// Records what `step` asks of the device, which does none of it now.
     ///
     /// # Errors
@@ -120,6 +125,10 @@ mod absent {
         }
 
         pub(super) const fn prepare(&self) -> Result<()> {
+            match *self {}
+        }
+
+        pub(super) const fn abandon(&self) {
             match *self {}
         }
 

@@ -42,6 +42,11 @@ impl Words {
         self.client().graph_prepare().map_err(refused("prepare for a recording"))
     }
 
+    pub(crate) fn abandon(&self) {
+        // It says that nothing was recorded, which is what is wanted.
+        let _ = self.client().stop_capture();
+    }
+
     pub(crate) fn record<R>(&self, step: impl FnOnce() -> R) -> Result<(R, Graph)> {
         self.client().start_capture().map_err(refused("begin a recording"))?;
         let result = step();

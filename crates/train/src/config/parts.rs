@@ -42,8 +42,9 @@ pub struct ClusterConfig {
     pub strategy: Strategy,
     /// Number format of activations. Default `f32`.
     pub precision: Precision,
-    /// On CUDA a training step is recorded after a few runs and replayed as one launch; the numbers are the same. Default
-    /// true.
+    /// On CUDA a training step is recorded after a few runs and replayed as one launch; the numbers are the same. Steps run
+    /// launch by launch with several ranks, sample weights, `f16-mixed`, `bits` reduction, rates that differ between parameter
+    /// groups, or an optimizer other than AdamW. Default true.
     pub cuda_graphs: bool,
     /// How far results are independent of the number of ranks. Default `order`.
     pub reduction: Reduction,

@@ -73,10 +73,13 @@ impl Optimizer {
         self.time += 1;
     }
 
-    /// The rule of the update that has begun, when it is one for all parameters that dials can stand for.
+    /// The rule of the update that has begun, when dials can stand for what changes in it: one rate for all parameters. What they
+    /// decay by does not change.
     pub(crate) fn dialled(&self, config: &OptimizerConfig, learning_rate: f64) -> Option<AdamW> {
-        let first = self.settings.first().filter(|first| self.settings.iter().all(|s| s == *first))?;
-        self.rule(config, learning_rate, *first).fused()
+        let first =
+            self.settings.first().filter(|first| self.settings.iter().all(|s| s.rate_factor == first.rate_factor))?;
+        let fused = |s: &Settings| self.rule(config, learning_rate, *s).fused();
+        self.settings.iter().all(|s| fused(s).is_some()).then(|| fused(first))?
     }
 
     /// The update that has begun. Nothing moves, and nothing is read from the device, where a gradient is not finite.
@@ -133,8 +136,9 @@ impl Optimizer {
             groups[at].1.push(place);
             groups[at].2.push(slot);
         }
-        let moved =
-            groups.into_iter().flat_map(|(s, places, slots)| places.into_iter().zip(rule(s).update(slots, clip, None)));
+        let moved = groups
+            .into_iter()
+            .flat_map(|(s, places, slots)| places.into_iter().zip(rule(s).update(slots, clip, dials)));
         let mut moved: Vec<(usize, [Tensor<1>; 3])> = moved.collect();
         moved.sort_unstable_by_key(|(place, _)| *place);
         moved.into_iter().map(|(_, slot)| slot).collect()

@@ -66,9 +66,13 @@ impl<N: Network> Step<N> {
         let (samples, rate) = (ids.len(), rule.learning_rate);
         let before = (fork(self.network.clone()), self.optimizer.fork());
         dials.turn(rule, key, first_rows);
-        dials.prepare()?;
         let recorded = || Supply::Recorded { rows: &rows, dials: &dials };
-        let done = read(self.update(&mut recorded(), ids, rate, key)?)?;
+        if let Err(error) = dials.prepare() {
+            self.refused(&error);
+            return read(self.update(&mut Supply::Resident { rows: &rows, first_rows }, ids, rate, key)?);
+        }
+        // A device that is left prepared would refuse every recording to come.
+        let done = self.update(&mut recorded(), ids, rate, key).and_then(read).inspect_err(|_| dials.abandon())?;
         match dials.record(|| self.update(&mut recorded(), ids, rate, key)) {
             Ok((Ok(numbers), recording)) => {
                 self.recorder.keep(Recorded { recording, dials, _rows: rows, numbers, samples });
@@ -76,12 +80,16 @@ impl<N: Network> Step<N> {
             }
             Ok((Err(error), _)) => Err(error),
             Err(error) => {
-                let again = self.recorder.refuse();
-                tracing::warn!(%error, source = error.source(), again, "a step was not recorded; steps run launch by launch");
+                self.refused(&error);
                 // What the recording would have written can't be read any more.
                 (self.network, self.optimizer) = before;
                 read(self.update(&mut Supply::Resident { rows: &rows, first_rows }, ids, rate, key)?)
             }
         }
+    }
+
+    fn refused(&mut self, error: &tapeloom_model::Error) {
+        let again = self.recorder.refuse();
+        tracing::warn!(%error, source = error.source(), again, "a step was not recorded; steps run launch by launch");
     }
 }
