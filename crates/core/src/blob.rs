@@ -68,6 +68,14 @@ impl Claim {
     }
 }
 
+impl Drop for Claim {
+    fn drop(&mut self) {
+        // Closing the file would do, but for a child that is being started just now: it has a copy until it runs its own
+        // program, and the lock would outlive the claim by that moment.
+        let _ = self.0.as_ref().map(std::fs::File::unlock);
+    }
+}
+
 /// Refuses names that could leave the store or that differ between platforms.
 ///
 /// # Errors

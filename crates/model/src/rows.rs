@@ -1,4 +1,3 @@
-use burn::backend::DispatchDevice;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
 use crate::Dials;
@@ -19,10 +18,12 @@ impl Rows {
     /// Whether batches are cut there rather than by the host: everywhere but on the CPU, where rows are in reach anyway.
     #[must_use]
     pub fn pay_on(device: &Device) -> bool {
-        match device.clone().without_autodiff().as_dispatch() {
-            #[cfg(feature = "flex")]
-            DispatchDevice::Flex(_) => false,
-            _ => true,
+        #[cfg(feature = "flex")]
+        return crate::ops::provider(device, DType::F32) != crate::ops::Provider::Cpu;
+        #[cfg(not(feature = "flex"))]
+        {
+            let _ = device;
+            true
         }
     }
 

@@ -1,10 +1,12 @@
 //! The files of a log: the one that is written, and beside it those that were closed, named by the number of their first record.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::note::notes;
+use tapeloom_core::Claim;
+
 use crate::disk::{private, sync_folder_of};
 use crate::{Error, Result};
 
@@ -45,12 +47,12 @@ pub(crate) fn all_closed(log: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// Takes the log for this process alone. The lock is a file of its own: the log's is renamed when it is closed.
-pub(crate) fn lock(path: &Path) -> Result<File> {
+pub(crate) fn lock(path: &Path) -> Result<Claim> {
     let lock = beside(path, "lock");
     let file = private().read(true).write(true).create(true).truncate(false).open(&lock);
     let file = file.map_err(|e| Error::io("open", &lock, e))?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Claim::of(file)),
         Err(TryLockError::WouldBlock) => Err(Error::Locked { path: path.to_owned() }),
         Err(TryLockError::Error(e)) => Err(Error::io("lock", &lock, e)),
     }

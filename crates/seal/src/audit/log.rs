@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use serde::{Deserialize, Serialize};
-use tapeloom_core::{Clock, Fingerprint, Ledger, Receipt, Record, RunId};
+use tapeloom_core::{Claim, Clock, Fingerprint, Ledger, Receipt, Record, RunId};
 
 use super::chain::{Entry, Head, Scope, may_be_torn_first_line};
 use super::files::{append_note, beside, closed, lock, set_aside};
@@ -55,7 +55,7 @@ pub struct AuditLog {
     holds: Mutex<BTreeSet<String>>,
     writer: Writer,
     /// Locked for as long as the log is open.
-    _lock: File,
+    _lock: Claim,
 }
 
 impl AuditLog {
