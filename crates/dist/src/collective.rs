@@ -1,7 +1,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use crate::{Error, Result};
+use crate::{DeviceCollective, Error, Result};
 
 /// How numbers of several ranks become one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +62,11 @@ pub trait Collective: Send + Sync + fmt::Debug {
     /// # Errors
     /// See [`Error`](crate::Error).
     fn barrier(&self) -> Result<()>;
+
+    /// The same group on the memory of a device, where the provider works there.
+    fn device(&self) -> Option<&dyn DeviceCollective> {
+        None
+    }
 
     /// Ends the group: calls that wait and all later ones fail with `reason` on every rank.
     fn abort(&self, reason: &str);

@@ -23,6 +23,7 @@
 
 mod collective;
 pub mod contract;
+mod device;
 mod element;
 mod error;
 mod meeting;
@@ -30,6 +31,7 @@ mod solo;
 mod threads;
 
 pub use collective::{Collective, ReduceOp, shard_range};
+pub use device::DeviceCollective;
 pub use error::{Error, Result};
 pub use solo::Solo;
 pub use threads::Threads;
