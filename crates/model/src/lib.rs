@@ -44,10 +44,11 @@ mod config;
 )]
 mod cpu;
 #[cfg(feature = "cuda")]
-#[expect(unsafe_code, reason = "the replay of a recorded step; the block says why it is sound")]
+#[expect(unsafe_code, reason = "the replay of a recorded step, and memory named for a collective; each block says why it is sound")]
 mod cuda;
 mod dials;
 mod error;
+mod exchange;
 mod forecaster;
 mod init;
 #[cfg(feature = "interop")]
@@ -77,6 +78,7 @@ pub use config::{
 };
 pub use dials::{Dials, Recording};
 pub use error::{Error, Result};
+pub use exchange::Exchange;
 pub use forecaster::{Forecaster, ForecasterSpec, Network};
 pub use init::Init;
 pub use objective::Objective;

@@ -58,6 +58,8 @@ def variants():
     for count in (1, 7, 32):
         yield "adamw", {"COUNT": count}
         yield "adamw", {"COUNT": count, "DIALS": 1}
+        yield "exchange", {"COUNT": count}
+        yield "exchange", {"COUNT": count, "FLAT_BF16": 1}
 
 
 def library():

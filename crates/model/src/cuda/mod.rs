@@ -3,6 +3,7 @@
 
 mod attention;
 mod dials;
+mod exchange;
 mod gather;
 mod launch;
 mod loss;
@@ -16,6 +17,7 @@ use burn::backend::CubeDevice;
 use burn::tensor::DType;
 
 pub(crate) use dials::{Graph, Words};
+pub(crate) use exchange::Flat;
 pub(crate) use gather::{FirstRows, gather};
 pub(crate) use update::{adamw, clip};
 

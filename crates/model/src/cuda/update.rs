@@ -12,15 +12,15 @@ const ADAMW: Source = source!("adamw", "adamw");
 
 const THREADS: usize = 256;
 /// Tensors that one launch takes.
-const GROUP: usize = 32;
+pub(super) const GROUP: usize = 32;
 /// Numbers that one block takes.
-const CHUNK: usize = 4096;
+pub(super) const CHUNK: usize = 4096;
 
-fn size(tensor: &CubeTensor) -> usize {
+pub(super) fn size(tensor: &CubeTensor) -> usize {
     tensor.meta.shape().num_elements()
 }
 
-fn blocks<'a>(tensors: impl IntoIterator<Item = &'a CubeTensor>) -> usize {
+pub(super) fn blocks<'a>(tensors: impl IntoIterator<Item = &'a CubeTensor>) -> usize {
     tensors.into_iter().map(|tensor| size(tensor).div_ceil(CHUNK)).sum()
 }
 

@@ -8,46 +8,6 @@
 // Arguments: norm_partial: g0 .., partial f64, Info. norm_final: partial, state f32 [4], FinalInfo. adamw: for each tensor in
 // turn p, g, m, v (all f32; all but g are moved in place); then state, dials if DIALS (their first three words are doubles), Info.
 
-#ifndef COUNT
-#define COUNT 1
-#endif
-#define CHUNK 4096
-
-#define EACH1(X) X(0)
-#define EACH2(X) EACH1(X) X(1)
-#define EACH3(X) EACH2(X) X(2)
-#define EACH4(X) EACH3(X) X(3)
-#define EACH5(X) EACH4(X) X(4)
-#define EACH6(X) EACH5(X) X(5)
-#define EACH7(X) EACH6(X) X(6)
-#define EACH8(X) EACH7(X) X(7)
-#define EACH9(X) EACH8(X) X(8)
-#define EACH10(X) EACH9(X) X(9)
-#define EACH11(X) EACH10(X) X(10)
-#define EACH12(X) EACH11(X) X(11)
-#define EACH13(X) EACH12(X) X(12)
-#define EACH14(X) EACH13(X) X(13)
-#define EACH15(X) EACH14(X) X(14)
-#define EACH16(X) EACH15(X) X(15)
-#define EACH17(X) EACH16(X) X(16)
-#define EACH18(X) EACH17(X) X(17)
-#define EACH19(X) EACH18(X) X(18)
-#define EACH20(X) EACH19(X) X(19)
-#define EACH21(X) EACH20(X) X(20)
-#define EACH22(X) EACH21(X) X(21)
-#define EACH23(X) EACH22(X) X(22)
-#define EACH24(X) EACH23(X) X(23)
-#define EACH25(X) EACH24(X) X(24)
-#define EACH26(X) EACH25(X) X(25)
-#define EACH27(X) EACH26(X) X(26)
-#define EACH28(X) EACH27(X) X(27)
-#define EACH29(X) EACH28(X) X(28)
-#define EACH30(X) EACH29(X) X(29)
-#define EACH31(X) EACH30(X) X(30)
-#define EACH32(X) EACH31(X) X(31)
-#define JOIN(a, b) a##b
-#define EACH_OF(n, X) JOIN(EACH, n)(X)
-
 // Doubles and integers alike take 8 bytes.
 struct Info {
     double lr, beta1, beta2, eps, weight_decay, correction1, correction2;  // correction: 1 - beta^step (adamw)
@@ -59,24 +19,11 @@ struct FinalInfo {
     double max_norm;  // 0: no clipping
 };
 
-// Which tensor this block works on, and from where.
-DEVICE int find(const Info& info, i64& first) {
-    i64 block = blockIdx.x;
-    int n = 0;
-    for (; n < COUNT; n++) {
-        i64 blocks = (info.sizes[n] + CHUNK - 1) / CHUNK;
-        if (block < blocks) break;
-        block -= blocks;
-    }
-    first = block * CHUNK;
-    return n;
-}
-
 #define GRADIENT(n) const float* g##n,
 extern "C" __global__ void __launch_bounds__(256) norm_partial(EACH_OF(COUNT, GRADIENT) double* partial, const __grid_constant__ Info info) {
     __shared__ double room[8];
     i64 first;
-    const int n = find(info, first);
+    const int n = find(info.sizes, first);
     const float* g = nullptr;
     i64 size = 0;
 #define PICK(k) if (n == k) g = g##k, size = info.sizes[k];
@@ -107,7 +54,7 @@ extern "C" __global__ void __launch_bounds__(256) norm_final(const double* parti
 extern "C" __global__ void __launch_bounds__(256) adamw(EACH_OF(COUNT, TENSOR) const float* state DIALS_ARGUMENT, const __grid_constant__ Info info) {
     const bool finite = state[2] != 0.0f;
     i64 first;
-    const int n = find(info, first);
+    const int n = find(info.sizes, first);
     float *p = nullptr, *m = nullptr, *v = nullptr;
     const float* g = nullptr;
     i64 size = 0;

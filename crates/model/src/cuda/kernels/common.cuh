@@ -361,3 +361,59 @@ template <typename T> DEVICE T block_sum(T x, T* room) {
 #endif
 #endif
 #endif
+
+// ----------------------------------------------------------------------------------------------- several tensors
+
+// A kernel over COUNT tensors, 1 to 32, each its own arguments: EACH_OF(COUNT, X) is X(0) X(1) .. A block takes CHUNK neighbours
+// of one tensor, so the grid is (sum over the tensors of ceil(size / CHUNK), 1, 1).
+#ifndef COUNT
+#define COUNT 1
+#endif
+#define CHUNK 4096
+#define EACH1(X) X(0)
+#define EACH2(X) EACH1(X) X(1)
+#define EACH3(X) EACH2(X) X(2)
+#define EACH4(X) EACH3(X) X(3)
+#define EACH5(X) EACH4(X) X(4)
+#define EACH6(X) EACH5(X) X(5)
+#define EACH7(X) EACH6(X) X(6)
+#define EACH8(X) EACH7(X) X(7)
+#define EACH9(X) EACH8(X) X(8)
+#define EACH10(X) EACH9(X) X(9)
+#define EACH11(X) EACH10(X) X(10)
+#define EACH12(X) EACH11(X) X(11)
+#define EACH13(X) EACH12(X) X(12)
+#define EACH14(X) EACH13(X) X(13)
+#define EACH15(X) EACH14(X) X(14)
+#define EACH16(X) EACH15(X) X(15)
+#define EACH17(X) EACH16(X) X(16)
+#define EACH18(X) EACH17(X) X(17)
+#define EACH19(X) EACH18(X) X(18)
+#define EACH20(X) EACH19(X) X(19)
+#define EACH21(X) EACH20(X) X(20)
+#define EACH22(X) EACH21(X) X(21)
+#define EACH23(X) EACH22(X) X(22)
+#define EACH24(X) EACH23(X) X(23)
+#define EACH25(X) EACH24(X) X(24)
+#define EACH26(X) EACH25(X) X(25)
+#define EACH27(X) EACH26(X) X(26)
+#define EACH28(X) EACH27(X) X(27)
+#define EACH29(X) EACH28(X) X(28)
+#define EACH30(X) EACH29(X) X(29)
+#define EACH31(X) EACH30(X) X(30)
+#define EACH32(X) EACH31(X) X(31)
+#define JOIN(a, b) a##b
+#define EACH_OF(n, X) JOIN(EACH, n)(X)
+
+// Which tensor this block works on, and from where.
+DEVICE int find(const i64 (&sizes)[COUNT], i64& first) {
+    i64 block = blockIdx.x;
+    int n = 0;
+    for (; n < COUNT; n++) {
+        i64 blocks = (sizes[n] + CHUNK - 1) / CHUNK;
+        if (block < blocks) break;
+        block -= blocks;
+    }
+    first = block * CHUNK;
+    return n;
+}
