@@ -50,11 +50,41 @@ pub enum Error {
         /// The call of those before it.
         expected: String,
     },
+    /// Rank 0 was not found, or did not answer; look whether it runs, and whether the network lets the ports through.
+    #[error("rank 0 could not be reached at {address} within {deadline:?}: {reason}")]
+    Unreachable {
+        /// Where it should be.
+        address: String,
+        /// How long it was looked for.
+        deadline: Duration,
+        /// What came of the last try.
+        reason: String,
+    },
+    /// Rank 0 turned this rank away; start every rank once, with the same world.
+    #[error("rank {rank} was refused by rank 0: {reason}")]
+    Refused {
+        /// This rank.
+        rank: usize,
+        /// Why.
+        reason: String,
+    },
+    /// The system refused something.
+    #[error("{action} failed: {reason}")]
+    System {
+        /// What was tried.
+        action: String,
+        /// What the system says.
+        reason: String,
+    },
 }
 
 impl Error {
     pub(crate) fn invalid(field: &'static str, value: impl ToString, remedy: impl Into<String>) -> Self {
         Self::Invalid { field, value: value.to_string(), remedy: remedy.into() }
+    }
+
+    pub(crate) fn system(action: impl Into<String>, reason: impl ToString) -> Self {
+        Self::System { action: action.into(), reason: reason.to_string() }
     }
 }
 

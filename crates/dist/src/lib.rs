@@ -27,11 +27,15 @@ mod device;
 mod element;
 mod error;
 mod meeting;
+mod rendezvous;
 mod solo;
 mod threads;
+mod world;
 
 pub use collective::{Collective, ReduceOp, shard_range};
 pub use device::DeviceCollective;
 pub use error::{Error, Result};
+pub use rendezvous::{Rendezvous, RendezvousConfig};
 pub use solo::Solo;
 pub use threads::Threads;
+pub use world::World;
