@@ -62,6 +62,8 @@ pub use tapeloom_data as data;
 pub use tapeloom_dist as dist;
 #[cfg(feature = "model")]
 pub use tapeloom_model as model;
+#[cfg(feature = "nccl")]
+pub use tapeloom_nccl as nccl;
 #[cfg(feature = "seal")]
 pub use tapeloom_seal as seal;
 #[cfg(feature = "track")]

@@ -3,7 +3,7 @@
 //! `--model loop` and `--model overhead` time the trainer around a tiny and a usual step (the peer of the first is
 //! `lightning_loop.py`), `--model checkpoint` what a set costs the steps. `--model check` compares the kernels of a device with those of
 //! the CPU instead, in values, gradients and repeatability; `--model runs` trains, saves, resumes, loads and predicts with
-//! every network there.
+//! every network there. `--model collectives`, and any network with `--ranks 1`, are ranks of a launcher.
 //!
 //! ```text
 //! cargo run --release -p tapeloom-peers -- --model lstm_attention --threads 2
@@ -13,6 +13,8 @@
 
 mod check;
 mod options;
+#[cfg(feature = "cuda")]
+mod ranks;
 mod runs;
 mod step;
 mod stream;
@@ -35,6 +37,8 @@ fn main() -> ExitCode {
         rayon::ThreadPoolBuilder::new().num_threads(options.threads).build_global().expect("the first pool");
     }
     let line = match options.model.as_str() {
+        #[cfg(feature = "cuda")]
+        "collectives" => ranks::collectives(&options),
         "check" => check::run(&options),
         "runs" => runs::run(&options),
         "loop" | "overhead" => trainer::overhead(&options),
@@ -42,6 +46,9 @@ fn main() -> ExitCode {
         model if model.ends_with("_stream") => stream::time(&options),
         _ => step::time(&options),
     };
-    println!("{line}");
+    // One rank speaks for all.
+    if !line.is_null() {
+        println!("{line}");
+    }
     ExitCode::SUCCESS
 }

@@ -25,6 +25,8 @@ pub(crate) struct Options {
     pub(crate) rate: f64,
     /// Whether steps are recorded on CUDA.
     pub(crate) graphs: bool,
+    /// Whether this is one rank of several, which a launcher started. `batch` is that of all.
+    pub(crate) ranks: bool,
 }
 
 impl Options {
@@ -50,6 +52,7 @@ impl Options {
             noise: 0.1,
             rate: 1e-3,
             graphs: true,
+            ranks: false,
         };
         while let Some(name) = words.next() {
             let value = words.next().ok_or(format!("{name} needs a value"))?;
@@ -75,6 +78,7 @@ impl Options {
                 "--batches" => o.batches = count()?,
                 "--noise" => o.noise = number()?,
                 "--rate" => o.rate = number()?,
+                "--ranks" => o.ranks = count()? > 0,
                 "--graphs" => o.graphs = count()? > 0,
                 other => return Err(format!("{other} is no option; see torch_step.py --help")),
             }

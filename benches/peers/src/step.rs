@@ -3,7 +3,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 use tapeloom::core::{MatrixWindows, Philox, Segment, Timestamp, WindowSource, WindowSpec};
-use tapeloom::dist::Solo;
+use tapeloom::dist::{Collective, Solo};
 use tapeloom::model::burn::tensor::Device;
 use tapeloom::model::{Forecaster, LstmAttentionConfig, ModelConfig, TransformerConfig};
 use tapeloom::train::{ClusterConfig, OptimizerConfig, Precision, Step, TrainConfig};
@@ -46,8 +46,21 @@ pub(crate) fn device(o: &Options) -> Device {
     }
 }
 
+/// The ranks that this one trains with, and its device.
+fn place(o: &Options) -> (Arc<dyn Collective>, Device) {
+    #[cfg(feature = "cuda")]
+    if o.ranks {
+        let (group, device) = crate::ranks::join();
+        return (group, device);
+    }
+    assert!(!o.ranks, "--ranks needs a build for CUDA");
+    (Arc::new(Solo::new()), device(o))
+}
+
 pub(crate) fn time(o: &Options) -> Value {
     let start = Instant::now();
+    let (collective, device) = place(o);
+    let (rank, world_size) = (collective.rank(), collective.world_size());
     let model = match o.model.as_str() {
         "lstm_attention" => ModelConfig::LstmAttention(LstmAttentionConfig {
             hidden_size: o.hidden,
@@ -67,12 +80,12 @@ pub(crate) fn time(o: &Options) -> Value {
     let optimizer = OptimizerConfig { gradient_clip_norm: o.clip, ..OptimizerConfig::default() };
     let precision = if o.precision == "bf16" { Precision::Bf16Mixed } else { Precision::F32 };
     let cluster = ClusterConfig { precision, cuda_graphs: o.graphs, ..ClusterConfig::default() };
-    let config = TrainConfig { model, optimizer, cluster, batch_size: o.batch, ..TrainConfig::default() };
+    let config =
+        TrainConfig { model, optimizer, cluster, batch_size: o.batch.div_ceil(world_size), ..TrainConfig::default() };
     let windows = windows(o, o.batch * o.batches);
     let spec = config.spec(windows.spec());
-    let device = device(o);
     let network = Forecaster::new(&spec, 1, &device).expect("a valid spec");
-    let mut step = Step::new(network, spec, &config, &device, Arc::new(Solo::new()));
+    let mut step = Step::new(network, spec, &config, &device, collective);
     let mut done = 0;
     let mut run = || {
         let first = done as usize % o.batches * o.batch;
@@ -98,8 +111,11 @@ pub(crate) fn time(o: &Options) -> Value {
         .collect();
     times.sort_by(f64::total_cmp);
     let ms = times[times.len() / 2];
+    if rank > 0 {
+        return Value::Null;
+    }
     json!({
-        "peer": "tapeloom", "model": o.model, "device": o.device, "precision": o.precision, "threads": o.threads,
+        "peer": "tapeloom", "model": o.model, "device": o.device, "precision": o.precision, "threads": o.threads, "ranks": world_size,
         "batch": o.batch, "seq": o.seq, "features": o.features, "hidden": o.hidden, "layers": o.layers,
         "heads": o.heads, "ms_step": ms, "ms_steps": times, "samples_per_s": o.batch as f64 / ms * 1e3,
         "first_step_s": first_s, "first_loss": first_loss, "last_loss": last_loss,

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::time::Duration;
 
 use tapeloom_core::DeviceBuffer;
 
@@ -40,6 +41,9 @@ pub trait DeviceCollective: Send + Sync + fmt::Debug {
     /// # Errors
     /// See [`Error`](crate::Error); [`Error::Invalid`](crate::Error::Invalid) for a root outside the group.
     fn broadcast(&self, buffer: &DeviceBuffer, root: usize, turn: u64) -> Result<()>;
+
+    /// How long a call may take on the device.
+    fn deadline(&self) -> Duration;
 
     /// Why the group has failed, if it has. Ask before results of the device are believed.
     ///

@@ -44,7 +44,10 @@ mod config;
 )]
 mod cpu;
 #[cfg(feature = "cuda")]
-#[expect(unsafe_code, reason = "the replay of a recorded step, and memory named for a collective; each block says why it is sound")]
+#[expect(
+    unsafe_code,
+    reason = "the replay of a recorded step, and memory named for a collective; each block says why it is sound"
+)]
 mod cuda;
 mod dials;
 mod error;

@@ -35,7 +35,9 @@ pub(crate) struct Flat {
 impl Flat {
     /// `len` zeros; none where the device has no kernels for it.
     pub(crate) fn new(device: &Device, len: usize, bf16: bool) -> Result<Option<Self>> {
-        let DispatchDevice::Cube(device) = device.clone().without_autodiff().as_dispatch().clone() else { return Ok(None) };
+        let DispatchDevice::Cube(device) = device.clone().without_autodiff().as_dispatch().clone() else {
+            return Ok(None);
+        };
         let CubeDevice::Cuda(cuda) = &device else { return Ok(None) };
         if !covers(&device, DType::F32) {
             return Ok(None);

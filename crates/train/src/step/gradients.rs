@@ -46,14 +46,22 @@ pub(super) fn flat_len<M: Module>(module: &M) -> usize {
     sizes.numbers + sizes.parameters + 1
 }
 
+/// Which parameters have a gradient, in a buffer from [`flatten`] or a sum of such.
+pub(super) fn present<M: Module>(module: &M, flat: &[f32]) -> Vec<bool> {
+    let mut sizes = Sizes { numbers: 0, parameters: 0 };
+    module.visit(&mut sizes);
+    // NaN, which a broken gradient may have spread to, counts as present.
+    flat[sizes.numbers..][..sizes.parameters].iter().map(|present| *present != 0.0).collect()
+}
+
 /// Loss and gradients of a buffer from [`flatten`], or of a sum of such.
 pub(super) fn unflatten<M: Module>(module: &M, flat: &[f32], device: &Device) -> (Tensor<1>, GradientsParams) {
     let mut sizes = Sizes { numbers: 0, parameters: 0 };
     module.visit(&mut sizes);
-    let (values, rest) = flat.split_at(sizes.numbers);
-    let (present, loss) = rest.split_at(sizes.parameters);
+    let (values, loss) = (&flat[..sizes.numbers], &flat[sizes.numbers + sizes.parameters..]);
     let mut gradients = GradientsParams::new();
-    module.visit(&mut Unflatten { gradients: &mut gradients, values, present: present.iter(), device });
+    let present = present(module, flat).into_iter();
+    module.visit(&mut Unflatten { gradients: &mut gradients, values, present, device });
     (Tensor::from_floats(loss, device), gradients)
 }
 
@@ -134,7 +142,7 @@ impl ModuleVisitor for Flatten<'_> {
 struct Unflatten<'a> {
     gradients: &'a mut GradientsParams,
     values: &'a [f32],
-    present: std::slice::Iter<'a, f32>,
+    present: std::vec::IntoIter<bool>,
     device: &'a Device,
 }
 
@@ -143,8 +151,7 @@ impl ModuleVisitor for Unflatten<'_> {
         let shape = param.shape();
         let (part, rest) = self.values.split_at(shape.num_elements());
         self.values = rest;
-        // NaN, which a broken gradient may have spread to, counts as present.
-        if self.present.next().is_some_and(|present| *present != 0.0) {
+        if self.present.next().unwrap_or(false) {
             self.gradients
                 .register(param.id, Tensor::<D>::from_data(TensorData::new(part.to_vec(), shape), self.device));
         }

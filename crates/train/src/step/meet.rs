@@ -3,13 +3,14 @@ use burn::tensor::Tensor;
 use tapeloom_dist::ReduceOp;
 use tapeloom_model::Network;
 
+use super::on_device::OnDevice;
 use super::passes::Part;
 use super::{Step, gradients};
 use crate::Result;
 
 impl<N: Network> Step<N> {
     /// Loss and gradient of the mean over the global batch, the same on every rank.
-    pub(super) fn meet(&self, mut parts: Vec<Part>) -> Result<(Tensor<1>, GradientsParams)> {
+    pub(super) fn meet(&mut self, mut parts: Vec<Part>) -> Result<(Tensor<1>, GradientsParams)> {
         if self.cut.virtual_shards.is_some() {
             return self.meet_by_tree(parts);
         }
@@ -17,12 +18,27 @@ impl<N: Network> Step<N> {
         let part = parts.pop();
         match part {
             Some(part) if self.cut.world_size == 1 => Ok((part.loss, part.gradients)),
-            part => {
-                let mut flat = gradients::flatten(&self.network, part)?;
-                self.collective.all_reduce(&mut flat, ReduceOp::Sum)?;
-                Ok(gradients::unflatten(&self.network, &flat, &self.device.clone().without_autodiff()))
-            }
+            part => match self.collective.device().zip(self.on_device.as_mut()) {
+                Some((guest, on_device)) => {
+                    if !self.is_recording {
+                        on_device.announce(guest)?;
+                    }
+                    let device = self.device.clone().without_autodiff();
+                    Ok(on_device.sum(&self.network, part, guest, &device))
+                }
+                None => self.meet_on_host(part),
+            },
         }
+    }
+
+    /// Through buffers of the host. The first step of a run goes this way everywhere: it shows which parameters have gradients.
+    fn meet_on_host(&mut self, part: Option<Part>) -> Result<(Tensor<1>, GradientsParams)> {
+        let mut flat = gradients::flatten(&self.network, part)?;
+        self.collective.all_reduce(&mut flat, ReduceOp::Sum)?;
+        let device = self.device.clone().without_autodiff();
+        let present = gradients::present(&self.network, &flat);
+        self.on_device = OnDevice::new(&self.network, present, &*self.collective, &device)?;
+        Ok(gradients::unflatten(&self.network, &flat, &device))
     }
 
     /// Adds the shards of all ranks in one fixed tree, so that sums do not depend on who made which shard.

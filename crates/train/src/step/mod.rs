@@ -4,6 +4,7 @@ mod anomaly;
 mod gradients;
 mod loss_scale;
 mod meet;
+mod on_device;
 mod passes;
 mod recorded;
 mod recorder;
@@ -25,6 +26,7 @@ use crate::{Error, Result};
 
 pub(crate) use gradients::read;
 pub(crate) use loss_scale::LossScale;
+use on_device::OnDevice;
 use recorder::Recorder;
 pub(crate) use state::Snapshot;
 
@@ -48,6 +50,9 @@ pub struct Step<N> {
     profile: Arc<Profile>,
     resident: Option<Resident>,
     recorder: Recorder,
+    on_device: Option<OnDevice>,
+    /// What is asked of the device now is recorded, and not done.
+    is_recording: bool,
 }
 
 /// What a step did.
@@ -83,7 +88,8 @@ impl<N: Network> Step<N> {
         // Out of training and back in: whatever device and graph the network came from, its parameters are leaves now.
         // And in memory of their own, since on CUDA an update moves them where they lie.
         let network = fork(network.valid().to_device(&plain)).train();
-        let records = config.cluster.cuda_graphs && collective.world_size() == 1 && network.is_recordable();
+        let alone = collective.world_size() == 1 || collective.device().is_some();
+        let records = config.cluster.cuda_graphs && alone && network.is_recordable();
         let bits = config.cluster.reduction == Reduction::Bits;
         Self {
             optimizer: Optimizer::new(&config.optimizer, &network, &plain),
@@ -111,6 +117,8 @@ impl<N: Network> Step<N> {
             profile: Arc::default(),
             resident: None,
             recorder: Recorder::new(records && !bits && config.cluster.precision != Precision::F16Mixed),
+            on_device: None,
+            is_recording: false,
         }
     }
 
@@ -164,6 +172,8 @@ impl<N: Network> Step<N> {
                 return Err(error);
             }
         };
+        // A group that has failed leaves numbers that say nothing about this step.
+        self.collective.device().map_or(Ok(()), |guest| guest.check())?;
         let (loss, grad_norm) = (f64::from(numbers[0]), f64::from(numbers[1]));
         let report = StepReport { loss, grad_norm, samples: ids.len(), held_back: false };
         if loss.is_finite() && grad_norm.is_finite() {
@@ -219,7 +229,8 @@ impl<N: Network> Step<N> {
 
     /// Whether it is so on any rank; all of them get the same answer.
     fn any_rank(&self, here: bool) -> Result<bool> {
-        if self.collective.world_size() == 1 {
+        // What is recorded was agreed on when it ran.
+        if self.collective.world_size() == 1 || self.is_recording {
             return Ok(here);
         }
         let mut any = [f32::from(u8::from(here))];

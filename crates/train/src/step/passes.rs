@@ -32,7 +32,7 @@ impl<N: Network> Step<N> {
                 let half = (self.compute == DType::F16).then(|| self.network.clone().map(&mut Cast(DType::F16)));
                 self.loss(half.as_ref().unwrap_or(&self.network), batch, here, &pass, ids.len(), total)
             });
-            if slice.samples.start == 0 {
+            if parts.is_empty() {
                 self.recorder.saw(ids.len(), pass.sites());
             }
             let scaled = if scale == 1.0 { loss.clone() } else { loss.clone() * scale };

@@ -29,6 +29,9 @@ impl<N: Network> Step<N> {
         let rule = self.optimizer.dialled(&self.config, learning_rate).filter(|_| self.weights.is_none());
         if let Some(rule) = rule {
             if let Some(recorded) = self.recorder.recorded(ids.len()) {
+                if let Some((guest, on_device)) = self.collective.device().zip(self.on_device.as_mut()) {
+                    on_device.announce(guest)?;
+                }
                 return profile.time("replay", || recorded.replay(&rule, key, &first_rows));
             }
             let due = self.recorder.due(ids.len()).and_then(|sites| Dials::new(&self.device, sites, ids.len()));
@@ -66,30 +69,39 @@ impl<N: Network> Step<N> {
         let (samples, rate) = (ids.len(), rule.learning_rate);
         let before = (fork(self.network.clone()), self.optimizer.fork());
         dials.turn(rule, key, first_rows);
-        let recorded = || Supply::Recorded { rows: &rows, dials: &dials };
-        if let Err(error) = dials.prepare() {
-            self.refused(&error);
-            return read(self.update(&mut Supply::Resident { rows: &rows, first_rows }, ids, rate, key)?);
-        }
-        // A device that is left prepared would refuse every recording to come.
-        let done = self.update(&mut recorded(), ids, rate, key).and_then(read).inspect_err(|_| dials.abandon())?;
-        match dials.record(|| self.update(&mut recorded(), ids, rate, key)) {
-            Ok((Ok(numbers), recording)) => {
+        let supply = || Supply::Recorded { rows: &rows, dials: &dials };
+        let recorded = match dials.prepare() {
+            Err(error) => Err(error),
+            Ok(()) => {
+                // A device that is left prepared would refuse every recording to come.
+                let run = self.update(&mut supply(), ids, rate, key).and_then(read);
+                let done = run.inspect_err(|_| dials.abandon())?;
+                self.is_recording = true;
+                let recorded = dials.record(|| self.update(&mut supply(), ids, rate, key));
+                self.is_recording = false;
+                recorded.map(|(numbers, recording)| (done, numbers, recording))
+            }
+        };
+        // A step that one rank replays and another one runs would not meet.
+        match (self.any_rank(recorded.is_err())?, recorded) {
+            (false, Ok((done, numbers, recording))) => {
+                let numbers = numbers?;
                 self.recorder.keep(Recorded { recording, dials, _rows: rows, numbers, samples });
-                Ok(done)
+                return Ok(done);
             }
-            Ok((Err(error), _)) => Err(error),
-            Err(error) => {
-                self.refused(&error);
-                // What the recording would have written can't be read any more.
-                (self.network, self.optimizer) = before;
-                read(self.update(&mut Supply::Resident { rows: &rows, first_rows }, ids, rate, key)?)
+            (_, Err(error)) => {
+                let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+                self.refused(&format!("{error}{cause}"));
             }
+            (true, Ok(_)) => self.refused("another rank's device did not record"),
         }
+        // What the recording would have written can't be read any more.
+        (self.network, self.optimizer) = before;
+        read(self.update(&mut Supply::Resident { rows: &rows, first_rows }, ids, rate, key)?)
     }
 
-    fn refused(&mut self, error: &tapeloom_model::Error) {
+    fn refused(&mut self, why: &str) {
         let again = self.recorder.refuse();
-        tracing::warn!(%error, source = error.source(), again, "a step was not recorded; steps run launch by launch");
+        tracing::warn!(why, again, "a step was not recorded; steps run launch by launch");
     }
 }
