@@ -63,12 +63,17 @@ impl Exchange {
         self.flat.take(places)
     }
 
-    /// As [`Exchange::take`], into rows that are there already and change where they lie: clones of them change too.
-    pub fn fill(&self, rows: Vec<(usize, Tensor<1>)>) {
+    /// As [`Exchange::take`], into rows that are there already, which come back in the same order. They change where they lie, so
+    /// that clones of them change too, except where a row had gaps.
+    #[must_use]
+    pub fn fill(&self, rows: Vec<(usize, Tensor<1>)>) -> Vec<Tensor<1>> {
         #[cfg(feature = "cuda")]
-        self.flat.fill(&rows.into_iter().map(|(start, row)| (start, cube(row))).collect::<Vec<_>>());
+        return {
+            let rows = rows.into_iter().map(|(start, row)| (start, cube(row))).collect();
+            self.flat.fill(rows).into_iter().map(Tensor::from_primitive::<Cube>).collect()
+        };
         #[cfg(not(feature = "cuda"))]
-        self.flat.fill(rows);
+        self.flat.fill(rows)
     }
 }
 
@@ -110,7 +115,7 @@ mod absent {
             match *self {}
         }
 
-        pub(super) fn fill(&self, _: Vec<(usize, Tensor<1>)>) {
+        pub(super) fn fill(&self, _: Vec<(usize, Tensor<1>)>) -> Vec<Tensor<1>> {
             match *self {}
         }
     }

@@ -76,7 +76,8 @@ impl Flat {
     }
 
     /// Copies numbers from their places into rows, which change where they lie.
-    pub(crate) fn fill(&self, rows: &[(usize, CubeTensor)]) {
+    pub(crate) fn fill(&self, rows: Vec<(usize, CubeTensor)>) -> Vec<CubeTensor> {
+        let rows: Vec<_> = rows.into_iter().map(|(start, row)| (start, plain(row))).collect();
         for group in rows.chunks(GROUP) {
             self.rows(UNPACK, group)
                 .updates(group.iter().map(|(_, row)| row))
@@ -85,14 +86,12 @@ impl Flat {
                 .numbers(group.iter().map(|(_, row)| size(row)))
                 .run(&self.numbers.client, grid(group));
         }
+        rows.into_iter().map(|(_, row)| row).collect()
     }
 
     /// Copies of the numbers at these places, of these lengths.
     pub(crate) fn take(&self, places: &[(usize, usize)]) -> Vec<CubeTensor> {
-        let rows: Vec<_> =
-            places.iter().map(|(start, len)| (*start, empty(&self.numbers, [*len], DType::F32))).collect();
-        self.fill(&rows);
-        rows.into_iter().map(|(_, row)| row).collect()
+        self.fill(places.iter().map(|(start, len)| (*start, empty(&self.numbers, [*len], DType::F32))).collect())
     }
 
     /// The row is the guest's from here on.

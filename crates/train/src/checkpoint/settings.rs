@@ -5,8 +5,17 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 /// Settings that may change from one part of a run to the next, because they do not decide where the weights go.
-const OPERATIONAL: [&str; 7] =
-    ["audit_trail", "budget.", "checkpoint.", "debug.", "loader.", "log_every_n_steps", "max_minutes"];
+const OPERATIONAL: [&str; 9] = [
+    "audit_trail",
+    "budget.",
+    "checkpoint.",
+    "cluster.cuda_graphs",
+    "cluster.strategy",
+    "debug.",
+    "loader.",
+    "log_every_n_steps",
+    "max_minutes",
+];
 /// Parts of the above that do decide it.
 const DECISIVE: [&str; 2] = ["debug.overfit_batches", "debug.fast_dev_run"];
 

@@ -1,6 +1,6 @@
 use tapeloom_model::Objective;
 
-use crate::config::{OptimizerKind, Strategy, TrainConfig};
+use crate::config::{OptimizerKind, Reduction, Strategy, TrainConfig};
 use crate::{Error, Result};
 
 impl TrainConfig {
@@ -99,9 +99,15 @@ impl TrainConfig {
         require(c.nodes > 0, "cluster.nodes", c.nodes, "give at least 1")?;
         require(c.devices > 0, "cluster.devices", c.devices, "give at least 1")?;
         require(c.virtual_shards > 0, "cluster.virtual_shards", c.virtual_shards, "give at least 1")?;
-        let sharded = matches!(c.strategy, Strategy::Zero1 | Strategy::Zero2);
-        let remedy = "sharding is not part of this version; leave it at its default";
-        require(!sharded, "cluster.strategy", format!("{:?}", c.strategy), remedy)?;
+        let remedy = "gradients are not held in parts yet; zero1 holds the optimizer's state in parts";
+        require(c.strategy != Strategy::Zero2, "cluster.strategy", "zero2", remedy)?;
+        if c.strategy == Strategy::Zero1 {
+            let remedy =
+                "its rate depends on whole tensors, which no rank has in zero1; choose another optimizer, or ddp";
+            require(self.optimizer.kind != OptimizerKind::Lamb, "optimizer.kind", "lamb", remedy)?;
+            let remedy = "its sums are over whole gradients; choose order, or ddp";
+            require(c.reduction != Reduction::Bits, "cluster.reduction", "bits", remedy)?;
+        }
         let limit = |field: &str, value: Option<f64>| {
             let shown = value.unwrap_or(1.0);
             require(is_positive(shown), &format!("budget.{field}"), shown, "give a positive number, or leave it out")
@@ -153,7 +159,7 @@ mod tests {
 
     #[test]
     fn what_does_not_go_together_is_refused() {
-        assert!(refusal(|c| c.cluster.strategy = Strategy::Zero2).contains("not part of this version"));
+        assert!(refusal(|c| c.cluster.strategy = Strategy::Zero2).contains("not held in parts yet"));
         assert!(refusal(|c| c.optimizer.gradient_clip_value = 0.5).contains("set gradient_clip_norm to 0"));
         assert!(refusal(|c| c.optimizer.nesterov = true).contains("momentum of sgd"));
         assert!(refusal(|c| c.class_weights = vec![1.0, 2.0]).contains("need the loss cross_entropy"));

@@ -130,11 +130,18 @@ impl<'a, N: Network + 'a> Fit<'a, N> {
         if config.every_n_steps > 0 && self.progress.global_step.is_multiple_of(config.every_n_steps) {
             return self.save_anchor();
         }
-        let minutes = self.stopwatch.since_save / 60.0;
-        if config.every_n_minutes > 0.0 && minutes >= config.every_n_minutes && self.writer.is_idle() {
-            return self.save();
+        if config.every_n_minutes <= 0.0 {
+            return Ok(());
         }
-        Ok(())
+        let minutes = self.stopwatch.since_save / 60.0;
+        let mut due = minutes >= config.every_n_minutes && self.writer.is_idle();
+        if self.step.is_sharded() {
+            // Clocks differ; the lead's counts.
+            let mut lead = [f32::from(u8::from(due))];
+            self.trainer.collective.broadcast(&mut lead, 0)?;
+            due = lead[0] > 0.0;
+        }
+        if due { self.save() } else { Ok(()) }
     }
 
     /// Leaves a set where the run stands, unless it writes none.
@@ -164,13 +171,14 @@ impl<'a, N: Network + 'a> Fit<'a, N> {
     fn save(&mut self) -> Result<()> {
         let trainer = self.trainer;
         self.stopwatch.since_save = 0.0;
+        let whole = self.step.is_sharded().then(|| self.step.whole_snapshot()).transpose()?;
         if !trainer.is_lead() {
             return Ok(());
         }
         // One set at a time: a store that is slower than the sets come holds the run back rather than filling memory.
         self.settle()?;
         let started = trainer.clock.now();
-        let (set, snapshot) = (self.set_name(), self.step.snapshot());
+        let (set, snapshot) = (self.set_name(), whole.unwrap_or_else(|| self.step.snapshot()));
         let manifest = self.manifest(&snapshot)?;
         let read = updates_in_place(self.step.device()).then(|| snapshot.encode()).transpose()?;
         let (mode, top_k) = (trainer.config.mode, trainer.config.checkpoint.save_top_k);

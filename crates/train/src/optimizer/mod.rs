@@ -1,12 +1,16 @@
 //! What moves the weights: the rules, the groups of parameters, the schedule of the rate, and averages of the weights.
 
 mod averages;
+mod pieces;
 mod rules;
 mod schedule;
+mod sharded;
+
+use std::ops::Range;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::optim::GradientsParams;
-use burn::store::{ModuleRecord, RecordError};
+use burn::store::RecordError;
 use burn::tensor::{Bytes, Device, Int, Tensor};
 use tapeloom_model::{AdamW, Clip, Dials, Slot};
 
@@ -14,8 +18,10 @@ use crate::config::OptimizerConfig;
 use rules::Rule;
 
 pub(crate) use averages::Averages;
+pub(crate) use pieces::Pieces;
 pub(crate) use schedule::Plateau;
 pub use schedule::{ScheduleConfig, Shape};
+pub(crate) use sharded::rows;
 
 /// One rule over all parameters of a network at once. Its state lists the parameters in the network's own order.
 #[derive(Clone, Debug)]
@@ -24,6 +30,8 @@ pub(crate) struct Optimizer {
     time: u64,
     /// Of each parameter.
     settings: Vec<Settings>,
+    /// What of each parameter it moves; the state is of that.
+    pieces: Pieces,
 }
 
 /// What may differ from parameter to parameter.
@@ -44,6 +52,24 @@ struct State {
 }
 
 impl State {
+    fn zeros(config: &OptimizerConfig, pieces: &Pieces, device: &Device) -> Self {
+        let time = Param::initialized(ParamId::from(0), Tensor::from_ints([0], device));
+        let mut state = Self { first: Vec::new(), second: Vec::new(), time };
+        let kept = rules::moments(config);
+        for piece in pieces.iter() {
+            // A moment that the rule does not keep is one number, so that all states look alike.
+            state.push(kept.map(|kept| Tensor::zeros([if kept { piece.len().max(1) } else { 1 }], device)));
+        }
+        state
+    }
+
+    /// The moments of all parameters; none are left.
+    fn take(&mut self) -> Vec<[Tensor<1>; 2]> {
+        let values = |params: &mut Vec<Param<Tensor<1>>>| std::mem::take(params).into_iter().map(Param::into_value);
+        let (first, second) = (values(&mut self.first), values(&mut self.second));
+        first.zip(second).map(|(first, second)| [first, second]).collect()
+    }
+
     /// The moments of the next parameter. Ids are places, so that equal states are equal bytes.
     fn push(&mut self, moments: [Tensor<1>; 2]) {
         let place = 2 * self.first.len() as u64 + 1;
@@ -54,18 +80,18 @@ impl State {
 }
 
 impl Optimizer {
-    /// Moments of zero for each parameter of `network`, on the plain `device`.
-    pub(crate) fn new<M: Module>(config: &OptimizerConfig, network: &M, device: &Device) -> Self {
+    /// Moments of zero for what rank `rank` of `world_size` moves of `network`, on the plain `device`.
+    pub(crate) fn new<M: Module>(
+        config: &OptimizerConfig,
+        network: &M,
+        device: &Device,
+        (rank, world_size): (usize, usize),
+    ) -> Self {
         let mut parameters = Parameters { config, path: Vec::new(), sizes: Vec::new(), settings: Vec::new() };
         network.visit(&mut parameters);
-        let time = Param::initialized(ParamId::from(0), Tensor::from_ints([0], device));
-        let mut state = State { first: Vec::new(), second: Vec::new(), time };
-        let kept = rules::moments(config);
-        for size in parameters.sizes {
-            // A moment that the rule does not keep is one number, so that all states look alike.
-            state.push(kept.map(|kept| Tensor::zeros([if kept { size } else { 1 }], device)));
-        }
-        Self { state, time: 0, settings: parameters.settings }
+        let pieces = Pieces::new(parameters.sizes, rank, world_size);
+        let state = State::zeros(config, &pieces, device);
+        Self { state, time: 0, settings: parameters.settings, pieces }
     }
 
     /// Counts the update to come.
@@ -82,7 +108,8 @@ impl Optimizer {
         self.settings.iter().all(|s| fused(s).is_some()).then(|| fused(first))?
     }
 
-    /// The update that has begun. Nothing moves, and nothing is read from the device, where a gradient is not finite.
+    /// The update that has begun, of a network that is moved as a whole. Nothing moves, and nothing is read from the device, where
+    /// a gradient is not finite.
     pub(crate) fn step<M: Module>(
         &mut self,
         config: &OptimizerConfig,
@@ -92,24 +119,55 @@ impl Optimizer {
         clip: &Clip,
         dials: Option<&Dials>,
     ) -> M {
-        let moments = |params: &mut Vec<Param<Tensor<1>>>| std::mem::take(params).into_iter().map(Param::into_value);
-        let mut collect = Collect {
-            moments: moments(&mut self.state.first)
-                .zip(moments(&mut self.state.second))
-                .collect::<Vec<_>>()
-                .into_iter(),
-            settings: self.settings.iter(),
-            bound: config.gradient_clip_value,
-            gradients,
-            slots: Vec::new(),
-            of_slot: Vec::new(),
-            idle: Vec::new(),
-        };
-        network.visit(&mut collect);
-        let Collect { slots, of_slot, idle, .. } = collect;
+        let mut rows = Rows { gradients, rows: Vec::new() };
+        network.visit(&mut rows);
+        let moved = self.advance(config, learning_rate, &network, rows.rows, clip, dials);
+        network.map(&mut Assign(moved.into_iter()))
+    }
+
+    /// Moves the pieces of the parameters whose gradients are there, in the network's order, and gives them; and the state.
+    fn advance<M: Module>(
+        &mut self,
+        config: &OptimizerConfig,
+        learning_rate: f64,
+        network: &M,
+        gradients: Vec<Option<Tensor<1>>>,
+        clip: &Clip,
+        dials: Option<&Dials>,
+    ) -> Vec<Option<Tensor<1>>> {
+        let parameters = Parameter::of(network, &self.pieces);
+        let (mut slots, mut of_slot) = (Vec::new(), Vec::new());
+        let old = self.state.take();
+        let mut idle = Vec::with_capacity(old.len());
+        for (((parameter, gradient), settings), [first, second]) in
+            parameters.into_iter().zip(gradients).zip(&self.settings).zip(old)
+        {
+            match parameter.zip(gradient).filter(|_| settings.rate_factor > 0.0) {
+                Some((parameter, mut gradient)) => {
+                    if config.gradient_clip_value > 0.0 {
+                        gradient = gradient.clamp(-config.gradient_clip_value, config.gradient_clip_value);
+                    }
+                    slots.push([parameter, gradient, first, second]);
+                    of_slot.push(*settings);
+                    idle.push(None);
+                }
+                None => idle.push(Some([first, second])),
+            }
+        }
         let mut moved = self.update(config, learning_rate, slots, &of_slot, clip, dials).into_iter();
-        let mut assign = Assign { idle: idle.into_iter(), moved: &mut moved, state: &mut self.state };
-        network.map(&mut assign)
+        idle.into_iter()
+            .map(|idle| {
+                let (parameter, moments) = match idle {
+                    Some(moments) => (None, moments),
+                    None => {
+                        let [parameter, first, second] = moved.next().expect("each slot comes back");
+                        (Some(parameter), [first, second])
+                    }
+                };
+                self.state.push(moments);
+                parameter
+            })
+            .collect()
     }
 
     /// One call of the rule for each different setting; as a rule there is one.
@@ -151,7 +209,7 @@ impl Optimizer {
 
     /// The same state in memory of its own.
     pub(crate) fn fork(&self) -> Self {
-        Self { state: fork(self.state.clone()), time: self.time, settings: self.settings.clone() }
+        Self { state: fork(self.state.clone()), ..self.clone() }
     }
 
     /// Takes back the count of an update that did nothing, since a gradient was not finite.
@@ -165,14 +223,6 @@ impl Optimizer {
         let device = state.time.val().device();
         state.time = Param::initialized(state.time.id, Tensor::from_ints([self.time as i64], &device));
         state.into_record().into_bytes()
-    }
-
-    /// The state that [`Optimizer::encode`] wrote for a network of the same shape.
-    pub(crate) fn decode(&self, bytes: Vec<u8>) -> Result<Self, RecordError> {
-        let record = ModuleRecord::from_bytes(Bytes::from_bytes_vec(bytes))?;
-        let state = self.state.clone().try_load_record(record)?;
-        let time = state.time.val().into_data().iter::<i64>().next().unwrap_or(0) as u64;
-        Ok(Self { state, time, settings: self.settings.clone() })
     }
 }
 
@@ -224,58 +274,53 @@ impl ModuleVisitor for Parameters<'_> {
     }
 }
 
-struct Collect<'a, I> {
-    moments: I,
-    settings: std::slice::Iter<'a, Settings>,
-    /// Largest absolute value of a gradient's numbers; 0 is no bound.
-    bound: f64,
+/// The gradient of each parameter as a row, none where it has none.
+struct Rows {
     gradients: GradientsParams,
-    slots: Vec<Slot>,
-    of_slot: Vec<Settings>,
-    /// For each parameter its moments when it has no gradient, or is frozen, and stays as it is.
-    idle: Vec<Option<[Tensor<1>; 2]>>,
+    rows: Vec<Option<Tensor<1>>>,
 }
 
-impl<I: Iterator<Item = (Tensor<1>, Tensor<1>)>> ModuleVisitor for Collect<'_, I> {
+impl ModuleVisitor for Rows {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let (first, second) = self.moments.next().expect("the state was made for this network");
-        let settings = self.settings.next().expect("the settings were made for this network");
-        let gradient = self.gradients.remove::<D>(param.id).filter(|_| settings.rate_factor > 0.0);
-        let Some(gradient) = gradient else { return self.idle.push(Some([first, second])) };
-        let count = gradient.shape().num_elements();
-        let mut gradient = gradient.reshape([count]);
-        if self.bound > 0.0 {
-            gradient = gradient.clamp(-self.bound, self.bound);
-        }
-        self.slots.push([param.val().inner().reshape([count]), gradient, first, second]);
-        self.of_slot.push(*settings);
-        self.idle.push(None);
+        self.rows.push(self.gradients.remove::<D>(param.id).map(|gradient| gradient.flatten(0, D - 1)));
     }
 }
 
-struct Assign<'a, I, J> {
-    idle: I,
-    moved: &'a mut J,
-    state: &'a mut State,
+/// The piece of each parameter, none where it is empty.
+struct Parameter<'a> {
+    pieces: std::slice::Iter<'a, Range<usize>>,
+    rows: Vec<Option<Tensor<1>>>,
 }
 
-impl<I, J> ModuleMapper for Assign<'_, I, J>
-where
-    I: Iterator<Item = Option<[Tensor<1>; 2]>>,
-    J: Iterator<Item = [Tensor<1>; 3]>,
-{
+impl<'a> Parameter<'a> {
+    fn of<M: Module>(network: &M, pieces: &'a Pieces) -> Vec<Option<Tensor<1>>> {
+        let mut parameters = Self { pieces: pieces.iter(), rows: Vec::new() };
+        network.visit(&mut parameters);
+        parameters.rows
+    }
+}
+
+impl ModuleVisitor for Parameter<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let piece = self.pieces.next().expect("the pieces were made for this network");
+        let row = param.val().inner().flatten::<1>(0, D - 1);
+        let len = row.dims()[0];
+        self.rows.push(match piece.len() {
+            0 => None,
+            all if all == len => Some(row),
+            _ => Some(row.slice([piece.clone()])),
+        });
+    }
+}
+
+/// Puts whole parameters in their places.
+struct Assign<I>(I);
+
+impl<I: Iterator<Item = Option<Tensor<1>>>> ModuleMapper for Assign<I> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let idle = self.idle.next().expect("the network is visited twice in the same order");
-        let (param, moments) = match idle {
-            Some(moments) => (param, moments),
-            None => {
-                let [parameter, first, second] = self.moved.next().expect("each slot comes back");
-                let (id, old, mapper) = param.consume();
-                let new = Tensor::from_inner(parameter.reshape(old.dims())).set_require_grad(old.is_require_grad());
-                (Param::from_mapped_value(id, new, mapper), [first, second])
-            }
-        };
-        self.state.push(moments);
-        param
+        let Some(row) = self.0.next().expect("the network is visited in the same order") else { return param };
+        let (id, old, mapper) = param.consume();
+        let new = Tensor::from_inner(row.reshape(old.dims())).set_require_grad(old.is_require_grad());
+        Param::from_mapped_value(id, new, mapper)
     }
 }

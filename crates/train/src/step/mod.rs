@@ -8,6 +8,7 @@ mod on_device;
 mod passes;
 mod recorded;
 mod recorder;
+mod sharded;
 mod state;
 
 use std::fmt;
@@ -19,7 +20,7 @@ use tapeloom_dist::{Collective, ReduceOp};
 use tapeloom_model::{ForecasterSpec, Network};
 
 use crate::batches::{Cut, Direct, Feed, Resident, Supply};
-use crate::config::{AverageKind, OptimizerConfig, Precision, Reduction, TrainConfig};
+use crate::config::{AverageKind, OptimizerConfig, Precision, Reduction, Strategy, TrainConfig};
 use crate::fit::Profile;
 use crate::optimizer::{Averages, Optimizer, fork};
 use crate::{Error, Result};
@@ -51,6 +52,8 @@ pub struct Step<N> {
     resident: Option<Resident>,
     recorder: Recorder,
     on_device: Option<OnDevice>,
+    /// As `on_device`, where each rank moves pieces of the parameters.
+    sharded: Option<sharded::OnDevice>,
     /// What is asked of the device now is recorded, and not done.
     is_recording: bool,
 }
@@ -90,9 +93,12 @@ impl<N: Network> Step<N> {
         let network = fork(network.valid().to_device(&plain)).train();
         let alone = collective.world_size() == 1 || collective.device().is_some();
         let records = config.cluster.cuda_graphs && alone && network.is_recordable();
+        // Of the parameters' numbers, each rank moves all or its part.
+        let place = (collective.rank(), collective.world_size());
+        let pieces = if config.cluster.strategy == Strategy::Zero1 { place } else { (0, 1) };
         let bits = config.cluster.reduction == Reduction::Bits;
         Self {
-            optimizer: Optimizer::new(&config.optimizer, &network, &plain),
+            optimizer: Optimizer::new(&config.optimizer, &network, &plain, pieces),
             averages: (config.averaging.kind != AverageKind::None).then(|| Averages::new(&network)),
             network,
             scale: (config.cluster.precision == Precision::F16Mixed).then(LossScale::default),
@@ -118,6 +124,7 @@ impl<N: Network> Step<N> {
             resident: None,
             recorder: Recorder::new(records && !bits && config.cluster.precision != Precision::F16Mixed),
             on_device: None,
+            sharded: None,
             is_recording: false,
         }
     }
@@ -192,8 +199,11 @@ impl<N: Network> Step<N> {
 
     /// Passes, gradients and update; loss and gradient norm stay on the device.
     fn update(&mut self, supply: &mut Supply<'_>, ids: &[usize], learning_rate: f64, key: u64) -> Result<Tensor<1>> {
-        let parts = self.parts(supply, ids, key)?;
+        let mut parts = self.parts(supply, ids, key)?;
         let profile = self.profile.clone();
+        if !self.optimizer.pieces().is_whole() {
+            return profile.time("update", || self.update_pieces(parts.pop(), learning_rate, supply.dials()));
+        }
         let (loss, mut gradients) = profile.time("reduce", || self.meet(parts))?;
         let scale = self.scale.as_ref().map_or(1.0, LossScale::factor);
         if scale != 1.0 {

@@ -29,8 +29,9 @@ impl<N: Network> Step<N> {
         let rule = self.optimizer.dialled(&self.config, learning_rate).filter(|_| self.weights.is_none());
         if let Some(rule) = rule {
             if let Some(recorded) = self.recorder.recorded(ids.len()) {
-                if let Some((guest, on_device)) = self.collective.device().zip(self.on_device.as_mut()) {
-                    on_device.announce(guest)?;
+                if let Some(guest) = self.collective.device() {
+                    self.on_device.as_mut().map_or(Ok(()), |on_device| on_device.announce(guest))?;
+                    self.sharded.as_mut().map_or(Ok(()), |on_device| on_device.announce(guest))?;
                 }
                 return profile.time("replay", || recorded.replay(&rule, key, &first_rows));
             }

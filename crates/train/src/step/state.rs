@@ -71,12 +71,23 @@ impl<N: Network> Step<N> {
         self.cut.pass = pass_size;
     }
 
-    /// The optimizer's state as bytes in Burn's own format.
+    /// The same with the optimizer's state of all ranks in it, where each holds a part. All ranks call this at once.
+    pub(crate) fn whole_snapshot(&self) -> Result<Snapshot<N>> {
+        let optimizer = self.optimizer.gathered(&self.config, &*self.collective)?;
+        Ok(Snapshot { optimizer, ..self.snapshot() })
+    }
+
+    /// Whether a checkpoint set is made of what all ranks hold.
+    pub(crate) const fn is_sharded(&self) -> bool {
+        !self.optimizer.pieces().is_whole()
+    }
+
+    /// The optimizer's state as bytes in Burn's own format. Where each rank holds a part of it, all ranks call this at once.
     ///
     /// # Errors
-    /// When Burn can't encode it.
+    /// When Burn can't encode it, or ranks do not meet.
     pub fn encode_optimizer(&self) -> Result<Vec<u8>> {
-        self.snapshot().optimizer_bytes()
+        self.whole_snapshot()?.optimizer_bytes()
     }
 
     /// Takes over weights and optimizer state from [`encode_weights`] and [`Step::encode_optimizer`].
@@ -86,7 +97,7 @@ impl<N: Network> Step<N> {
     pub fn restore(&mut self, weights: Vec<u8>, optimizer: Vec<u8>) -> Result<()> {
         let bad = |e: burn::store::RecordError| tapeloom_model::Error::Weights { detail: e.to_string() };
         self.recorder.forget();
-        self.optimizer = self.optimizer.decode(optimizer).map_err(bad)?;
+        self.optimizer = self.optimizer.decode(&self.config, optimizer).map_err(bad)?;
         self.network = load_weights(self.network.clone(), weights)?;
         Ok(())
     }

@@ -1,27 +1,9 @@
 use std::sync::Arc;
 
-use tapeloom_core::{Event, Observer, Outcome, StopFlag, Timestamp};
+use tapeloom_core::{Outcome, StopFlag};
 use tapeloom_train::{OptimizerConfig, Result, TrainConfig};
 
-use crate::support::{config, fit, memory};
-
-/// Raises a stop flag when a given moment of the run comes.
-#[derive(Debug)]
-struct StopAt {
-    flag: StopFlag,
-    epoch: u64,
-    step: u64,
-}
-
-impl Observer for StopAt {
-    fn observe(&self, _: Timestamp, event: &Event) {
-        if let Event::StepFinished { epoch, step, .. } = event
-            && (*epoch, *step) == (self.epoch, self.step)
-        {
-            self.flag.stop();
-        }
-    }
-}
+use crate::support::{StopAt, config, fit, memory};
 
 #[test]
 fn the_same_seed_gives_the_same_losses_to_the_bit() -> Result<()> {

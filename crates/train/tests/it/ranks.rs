@@ -2,17 +2,31 @@
 
 use std::sync::Arc;
 
+use tapeloom_core::{BlobStore, MemoryStore, StopFlag};
 use tapeloom_dist::Threads;
-use tapeloom_train::{ClusterConfig, LoaderConfig, OptimizerConfig, Reduction, Result, TrainConfig};
+use tapeloom_train::{
+    ClusterConfig, LoaderConfig, OptimizerConfig, OptimizerKind, Reduction, Result, Strategy, TrainConfig,
+    TrainerBuilder,
+};
 
-use crate::support::{Trace, config, fit, memory};
+use crate::support::{StopAt, Trace, config, fit, memory};
 
 fn on_ranks(config: &TrainConfig, world_size: usize) -> Result<Vec<Trace>> {
+    on_ranks_from(config, world_size, &Arc::new(MemoryStore::default()), &|t| t)
+}
+
+/// Rank 0 writes the store that all of them read.
+fn on_ranks_from(
+    config: &TrainConfig,
+    world_size: usize,
+    store: &Arc<MemoryStore>,
+    adjust: &(dyn Fn(TrainerBuilder) -> TrainerBuilder + Sync),
+) -> Result<Vec<Trace>> {
     let ranks = Threads::group(world_size, Threads::DEADLINE)?;
     std::thread::scope(|scope| {
         let run = |rank: Threads| {
-            let config = config.clone();
-            scope.spawn(move || fit(config, memory(), |t| t.collective(Arc::new(rank))))
+            let (config, store) = (config.clone(), store.clone() as Arc<dyn BlobStore>);
+            scope.spawn(move || fit(config, store, |t| adjust(t.collective(Arc::new(rank)))))
         };
         let runs: Vec<_> = ranks.into_iter().map(run).collect();
         runs.into_iter().map(|run| run.join().expect("no rank panics")).collect()
@@ -54,6 +68,57 @@ fn in_order_mode_steps_and_samples_are_the_same_and_sums_differ_by_rounding() ->
             for (step, (a, b)) in trace.losses.iter().zip(&alone.losses).enumerate() {
                 let (a, b) = (f64::from_bits(*a), f64::from_bits(*b));
                 assert!((a - b).abs() < 1e-4, "step {step} on {world_size} ranks: {a} {b}");
+            }
+        }
+    }
+    Ok(())
+}
+
+fn sharded(config: &TrainConfig) -> TrainConfig {
+    TrainConfig { cluster: ClusterConfig { strategy: Strategy::Zero1, ..config.cluster.clone() }, ..config.clone() }
+}
+
+#[test]
+fn ranks_that_hold_a_part_of_the_state_train_as_those_that_hold_all() -> Result<()> {
+    for kind in [OptimizerKind::AdamW, OptimizerKind::Sgd, OptimizerKind::RmsProp] {
+        for (clip, decay_matrices_only) in [(0.0, true), (0.01, false)] {
+            let optimizer = OptimizerConfig {
+                kind,
+                decay_matrices_only,
+                gradient_clip_norm: clip,
+                momentum: 0.9,
+                ..config().optimizer
+            };
+            let config = TrainConfig { optimizer, max_epochs: 2, ..config() };
+            for world_size in [1, 2, 3, 4] {
+                let (whole, parts) = (on_ranks(&config, world_size)?, on_ranks(&sharded(&config), world_size)?);
+                for (whole, part) in whole.iter().zip(&parts) {
+                    // The norm that clips is a sum over parts.
+                    let near = |(a, b): (&f32, &f32)| if clip > 0.0 { (a - b).abs() < 1e-5 } else { a == b };
+                    assert!(part.weights.iter().zip(&whole.weights).all(near), "{kind:?}, {world_size} ranks");
+                    assert_eq!(part.weights, parts[0].weights, "ranks move together");
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_set_of_any_strategy_and_number_of_ranks_is_taken_up_by_any_other() -> Result<()> {
+    let config =
+        TrainConfig { optimizer: OptimizerConfig { gradient_clip_norm: 0.0, ..config().optimizer }, ..config() };
+    let straight = fit(config.clone(), memory(), |t| t)?;
+    for (first, second) in [(2, 3), (3, 1), (1, 4)] {
+        for (begin, end) in [(sharded(&config), config.clone()), (config.clone(), sharded(&config))] {
+            let store = Arc::new(MemoryStore::default());
+            let flag = StopFlag::default();
+            let stopper = Arc::new(StopAt { flag: flag.clone(), epoch: 2, step: 1 });
+            on_ranks_from(&begin, first, &store, &|t| t.stop(flag.clone()).observer(stopper.clone()))?;
+            for trace in on_ranks_from(&end, second, &store, &|t| t.resume(true))? {
+                let near = |(a, b): (&f32, &f32)| (a - b).abs() < 1e-3;
+                assert!(trace.weights.iter().zip(&straight.weights).all(near), "{first} ranks, then {second}");
+                assert_eq!(trace.fitted.history.len(), 4);
             }
         }
     }

@@ -1,7 +1,8 @@
 use std::sync::Arc;
 
 use tapeloom_core::{
-    BlobStore, Event, MatrixWindows, MemoryStore, Philox, Recorder, Segment, Timestamp, WindowSource, WindowSpec,
+    BlobStore, Event, MatrixWindows, MemoryStore, Observer, Philox, Recorder, Segment, StopFlag, Timestamp,
+    WindowSource, WindowSpec,
 };
 use tapeloom_model::burn::tensor::Device;
 use tapeloom_model::{Forecaster, LstmAttentionConfig, ModelConfig, encode_weights};
@@ -106,4 +107,22 @@ pub(crate) fn weights(network: &Forecaster) -> Vec<f32> {
 
 pub(crate) fn memory() -> Arc<MemoryStore> {
     Arc::new(MemoryStore::default())
+}
+
+/// Raises a stop flag when a given moment of the run comes.
+#[derive(Debug)]
+pub(crate) struct StopAt {
+    pub(crate) flag: StopFlag,
+    pub(crate) epoch: u64,
+    pub(crate) step: u64,
+}
+
+impl Observer for StopAt {
+    fn observe(&self, _: Timestamp, event: &Event) {
+        if let Event::StepFinished { epoch, step, .. } = event
+            && (*epoch, *step) == (self.epoch, self.step)
+        {
+            self.flag.stop();
+        }
+    }
 }
