@@ -25,6 +25,8 @@ pub(crate) struct Options {
     pub(crate) rate: f64,
     /// Whether steps are recorded on CUDA.
     pub(crate) graphs: bool,
+    /// How ranks share the work.
+    pub(crate) strategy: String,
     /// Whether this is one rank of several, which a launcher started. `batch` is that of all.
     pub(crate) ranks: bool,
 }
@@ -52,6 +54,7 @@ impl Options {
             noise: 0.1,
             rate: 1e-3,
             graphs: true,
+            strategy: "ddp".into(),
             ranks: false,
         };
         while let Some(name) = words.next() {
@@ -78,6 +81,7 @@ impl Options {
                 "--batches" => o.batches = count()?,
                 "--noise" => o.noise = number()?,
                 "--rate" => o.rate = number()?,
+                "--strategy" => o.strategy = value,
                 "--ranks" => o.ranks = count()? > 0,
                 "--graphs" => o.graphs = count()? > 0,
                 other => return Err(format!("{other} is no option; see torch_step.py --help")),

@@ -6,7 +6,7 @@ use tapeloom::core::{MatrixWindows, Philox, Segment, Timestamp, WindowSource, Wi
 use tapeloom::dist::{Collective, Solo};
 use tapeloom::model::burn::tensor::Device;
 use tapeloom::model::{Forecaster, LstmAttentionConfig, ModelConfig, TransformerConfig};
-use tapeloom::train::{ClusterConfig, OptimizerConfig, Precision, Step, TrainConfig};
+use tapeloom::train::{ClusterConfig, OptimizerConfig, Precision, Step, Strategy, TrainConfig};
 
 use crate::options::Options;
 
@@ -79,7 +79,8 @@ pub(crate) fn time(o: &Options) -> Value {
     };
     let optimizer = OptimizerConfig { gradient_clip_norm: o.clip, ..OptimizerConfig::default() };
     let precision = if o.precision == "bf16" { Precision::Bf16Mixed } else { Precision::F32 };
-    let cluster = ClusterConfig { precision, cuda_graphs: o.graphs, ..ClusterConfig::default() };
+    let strategy = if o.strategy == "zero1" { Strategy::Zero1 } else { Strategy::Ddp };
+    let cluster = ClusterConfig { precision, strategy, cuda_graphs: o.graphs, ..ClusterConfig::default() };
     let config =
         TrainConfig { model, optimizer, cluster, batch_size: o.batch.div_ceil(world_size), ..TrainConfig::default() };
     let windows = windows(o, o.batch * o.batches);
@@ -115,7 +116,7 @@ pub(crate) fn time(o: &Options) -> Value {
         return Value::Null;
     }
     json!({
-        "peer": "tapeloom", "model": o.model, "device": o.device, "precision": o.precision, "threads": o.threads, "ranks": world_size,
+        "peer": "tapeloom", "model": o.model, "device": o.device, "precision": o.precision, "threads": o.threads, "ranks": world_size, "strategy": o.strategy,
         "batch": o.batch, "seq": o.seq, "features": o.features, "hidden": o.hidden, "layers": o.layers,
         "heads": o.heads, "ms_step": ms, "ms_steps": times, "samples_per_s": o.batch as f64 / ms * 1e3,
         "first_step_s": first_s, "first_loss": first_loss, "last_loss": last_loss,
