@@ -1,5 +1,6 @@
 //! A run: epochs of steps, validation, checkpoint sets, and what happens when something breaks.
 
+mod agreement;
 mod epoch;
 mod limits;
 mod lr_finder;
@@ -137,6 +138,7 @@ impl Trainer {
             profile,
         };
         fit.resume()?;
+        fit.agree()?;
         Ok(fit)
     }
 

@@ -65,6 +65,19 @@ pub(super) fn unflatten<M: Module>(module: &M, flat: &[f32], device: &Device) ->
     (Tensor::from_floats(loss, device), gradients)
 }
 
+/// Every weight, in the module's order.
+pub(super) fn weights<M: Module>(module: &M) -> Result<Vec<f32>> {
+    struct All(Vec<Tensor<1>>);
+    impl ModuleVisitor for All {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            self.0.push(param.val().inner().flatten(0, D - 1));
+        }
+    }
+    let mut all = All(Vec::new());
+    module.visit(&mut all);
+    read(Tensor::cat(all.0, 0))
+}
+
 pub(crate) fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
     let fail = |source: String| tapeloom_model::Error::Device { action: "read a tensor", source: source.into() };
     let data = tensor.try_into_data().map_err(|e| fail(format!("{e:?}")))?;

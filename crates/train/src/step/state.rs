@@ -1,9 +1,9 @@
 use tapeloom_model::{Network, encode_weights, load_weights, updates_in_place};
 
-use super::{LossScale, Step};
+use super::{LossScale, Step, gradients};
 use crate::Result;
 use crate::checkpoint::Checkpointer;
-use crate::optimizer::{Averages, Optimizer, fork};
+use crate::optimizer::{Averages, Optimizer, fork, rows};
 
 /// All that moves in a [`Step`], at one moment. On CUDA, where updates move numbers where they lie, taking one copies them on the
 /// device; elsewhere tensors are shared until one side moves.
@@ -75,6 +75,19 @@ impl<N: Network> Step<N> {
     pub(crate) fn whole_snapshot(&self) -> Result<Snapshot<N>> {
         let optimizer = self.optimizer.gathered(&self.config, &*self.collective)?;
         Ok(Snapshot { optimizer, ..self.snapshot() })
+    }
+
+    /// Every weight, in the network's order.
+    pub(crate) fn weights_row(&self) -> Result<Vec<f32>> {
+        gradients::weights(&self.network)
+    }
+
+    /// Takes over weights from [`Step::weights_row`] of a network of the same shape.
+    pub(crate) fn take_weights(&mut self, row: &[f32]) {
+        let device = self.device.clone().without_autodiff();
+        let rows = rows(self.optimizer.pieces(), row, &device);
+        self.network = fork(Optimizer::assign(self.network.clone(), rows.into_iter()));
+        self.recorder.forget();
     }
 
     /// Whether a checkpoint set is made of what all ranks hold.
