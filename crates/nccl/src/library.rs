@@ -1,5 +1,6 @@
 //! NCCL's functions, looked up when a group is made: nothing of it is needed to build.
 
+use std::error::Error as _;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::path::PathBuf;
 use std::ptr;
@@ -110,7 +111,10 @@ impl Library {
             match unsafe { Dynamic::new(name) } {
                 // SAFETY: it goes by NCCL's name, and the types below are those of NCCL 2.
                 Ok(dynamic) => return unsafe { Self::of(dynamic) }.map(Arc::new),
-                Err(error) => reasons.push(error.to_string()),
+                Err(error) => {
+                    let cause = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+                    reasons.push(format!("{}: {cause}", name.display()));
+                }
             }
         }
         let reason = format!(
