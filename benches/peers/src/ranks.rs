@@ -17,7 +17,8 @@ use crate::options::Options;
 pub(crate) fn join() -> (Arc<NcclGroup>, Device) {
     let world = World::from_launcher().expect("a launcher started this rank");
     // Rank 0 of these runs is on this host or in a closed network.
-    let rendezvous = Rendezvous::join(&world, b"for benchmarks alone", Duration::from_secs(60)).expect("all ranks come");
+    let rendezvous =
+        Rendezvous::join(&world, b"for benchmarks alone", Duration::from_secs(60)).expect("all ranks come");
     let group = NcclGroup::join(&Arc::new(rendezvous), &NcclConfig::new(world.local_rank)).expect("NCCL's group");
     (Arc::new(group), Device::cuda(world.local_rank))
 }

@@ -1,15 +1,16 @@
 //! One flat row that a collective works on from a queue of its own, and the gate between the queues.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use burn::backend::{CubeDevice, DispatchDevice};
 use burn::tensor::{Bytes, DType, Device};
 use burn_cubecl::ops::numeric::zeros;
 use burn_cubecl::tensor::CubeTensor;
-use cubecl::Runtime;
+
 use cubecl::cuda::CudaRuntime;
+use cubecl_runtime::runtime::Runtime;
 use tapeloom_core::{DeviceBuffer, DeviceNumber};
 
 use super::covers;
@@ -51,7 +52,8 @@ impl Flat {
         };
         let (held_numbers, held_gate) = (hold(&numbers)?, hold(&gate)?);
         let addresses = (held_numbers.resource().ptr, held_gate.resource().ptr);
-        let owner = Arc::new((held_numbers, held_gate));
+        // Nobody looks inside; behind a lock they may be shared.
+        let owner = Arc::new(Mutex::new((held_numbers, held_gate)));
         // SAFETY: CubeCL neither frees nor moves what a `ManagedResource` stands for, and `owner` holds one of each. Between
         // `offer` and `wait` no launch of this crate names the row.
         let buffer = unsafe { DeviceBuffer::new(addresses.0, len, number, addresses.1, cuda.index, owner) };

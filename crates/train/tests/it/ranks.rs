@@ -5,13 +5,12 @@ use std::sync::Arc;
 use tapeloom_core::{BlobStore, MemoryStore, StopFlag};
 use tapeloom_dist::Threads;
 use tapeloom_model::burn::tensor::Device;
-use tapeloom_model::encode_weights;
 use tapeloom_train::{
     ClusterConfig, LoaderConfig, OptimizerConfig, OptimizerKind, Reduction, Result, Strategy, TrainConfig, Trainer,
     TrainerBuilder,
 };
 
-use crate::support::{StopAt, Trace, config, fit, memory, network, panel};
+use crate::support::{StopAt, Trace, config, fit, memory, network, panel, weights};
 
 fn on_ranks(config: &TrainConfig, world_size: usize) -> Result<Vec<Trace>> {
     on_ranks_from(config, world_size, &Arc::new(MemoryStore::default()), &|t| t)
@@ -161,9 +160,9 @@ fn ranks_that_begin_apart_take_the_weights_of_the_first_and_refuse_other_samples
         let (config, train) = (config(), panel(1, 3, rows, 0.8));
         let network = network(&TrainConfig { seed, ..config.clone() }, &train);
         let trainer = Trainer::builder(config, Device::flex()).store(memory()).collective(Arc::new(rank)).build()?;
-        Ok(encode_weights(&trainer.fit(network, &train, &train)?.network)?)
+        Ok(weights(&trainer.fit(network, &train, &train)?.network))
     };
-    let both = |seeds: [u64; 2], rows: [usize; 2]| -> Result<Vec<Result<Vec<u8>>>> {
+    let both = |seeds: [u64; 2], rows: [usize; 2]| -> Result<Vec<Result<Vec<f32>>>> {
         let ranks = Threads::group(2, Threads::DEADLINE)?;
         Ok(std::thread::scope(|scope| {
             let runs: Vec<_> = ranks
@@ -174,9 +173,9 @@ fn ranks_that_begin_apart_take_the_weights_of_the_first_and_refuse_other_samples
             runs.into_iter().map(|run| run.join().expect("no rank panics")).collect()
         }))
     };
-    let weights = |ends: Vec<Result<Vec<u8>>>| ends.into_iter().collect::<Result<Vec<_>>>();
-    let (alike, apart) = (weights(both([3, 3], [60, 60])?)?, weights(both([3, 4], [60, 60])?)?);
-    assert_eq!(alike[0], apart[0], "rank 0 decides");
+    let all = |ends: Vec<Result<Vec<f32>>>| ends.into_iter().collect::<Result<Vec<_>>>();
+    let (alike, apart) = (all(both([3, 3], [60, 60])?)?, all(both([3, 4], [60, 60])?)?);
+    assert!(alike[0] == apart[0] && apart[0] == apart[1], "rank 0 decides");
     for end in both([3, 3], [60, 61])? {
         let error = end.expect_err("other samples").to_string();
         assert!(error.contains("rank 1 has it different"), "{error}");
