@@ -62,7 +62,7 @@ impl Config {
         const OPEN: c_int = c_int::MIN;
         Self {
             size: size_of::<Self>(),
-            magic: 0x00CA_FEBE,
+            magic: 0xCAFE_BEEF,
             version: 21_700,
             blocking: 0,
             cga_cluster_size: OPEN,
