@@ -26,6 +26,8 @@ pub mod contract;
 mod element;
 mod error;
 mod meeting;
+mod pending;
+mod queue;
 mod rendezvous;
 mod solo;
 mod threads;
@@ -33,6 +35,7 @@ mod world;
 
 pub use collective::{Collective, ReduceOp, shard_range};
 pub use error::{Error, Result};
+pub use pending::{Pending, Work};
 pub use rendezvous::{Rendezvous, RendezvousConfig};
 pub use solo::Solo;
 pub use threads::Threads;
