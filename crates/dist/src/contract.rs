@@ -180,7 +180,7 @@ fn double_precision(rank: &dyn Collective) -> Result<()> {
         let want = [exact(root), -0.0, f64::MIN_POSITIVE].map(f64::to_bits);
         assert_eq!(buffer.map(f64::to_bits), want, "doubles of root {root} reach all to the bit");
     }
-    let shard = rank.reduce_scatter_f64(&vec![exact(0); 10], ReduceOp::Max)?;
+    let shard = rank.reduce_scatter_f64(&[exact(0); 10], ReduceOp::Max)?;
     assert_eq!(shard, vec![exact(0); shard_range(10, me, world).len()], "each rank gets its own doubles");
     let outside = rank.broadcast_f64(&mut [0.0], world);
     assert!(matches!(outside, Err(Error::Invalid { field: "root", .. })), "a root outside is refused: {outside:?}");

@@ -25,7 +25,11 @@ mod collective;
 pub mod contract;
 mod element;
 mod error;
+#[cfg(all(unix, feature = "launch"))]
+pub mod launch;
 mod meeting;
+#[cfg(feature = "mpi")]
+mod mpi;
 mod pending;
 mod queue;
 mod rendezvous;
@@ -35,6 +39,8 @@ mod world;
 
 pub use collective::{Collective, ReduceOp, shard_range};
 pub use error::{Error, Result};
+#[cfg(feature = "mpi")]
+pub use mpi::Mpi;
 pub use pending::{Pending, Work};
 pub use rendezvous::{Rendezvous, RendezvousConfig};
 pub use solo::Solo;

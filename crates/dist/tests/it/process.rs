@@ -30,7 +30,8 @@ impl Rank {
         loop {
             line.clear();
             assert_ne!(self.out.read_line(&mut line).expect("text"), 0, "it ended without a word");
-            if let Some(word) = line.trim_end().strip_prefix("says ") {
+            // A launcher puts the rank in front.
+            if let Some((_, word)) = line.trim_end().split_once("says ") {
                 return word.to_owned();
             }
         }
