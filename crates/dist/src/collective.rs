@@ -1,6 +1,7 @@
 use std::fmt;
 use std::ops::Range;
 
+use crate::pending::{Pending, Work};
 use crate::{DeviceCollective, Error, Result};
 
 /// How numbers of several ranks become one.
@@ -57,6 +58,80 @@ pub trait Collective: Send + Sync + fmt::Debug {
     /// See [`Error`](crate::Error); [`Error::Invalid`](crate::Error::Invalid) for a root outside the group.
     fn broadcast(&self, buffer: &mut [f32], root: usize) -> Result<()>;
 
+    /// As [`Collective::reduce_scatter`], into a buffer of the host's.
+    ///
+    /// # Errors
+    /// See [`Error`](crate::Error); [`Error::Invalid`] if `shard` has another length than this rank's shard.
+    fn reduce_scatter_into(&self, buffer: &[f32], shard: &mut [f32], op: ReduceOp) -> Result<()> {
+        fill(shard, &self.reduce_scatter(buffer, op)?)
+    }
+
+    /// As [`Collective::all_gather`], into a buffer of the host's.
+    ///
+    /// # Errors
+    /// See [`Error`](crate::Error); [`Error::Invalid`] if `all` has another length than all shards together.
+    fn all_gather_into(&self, shard: &[f32], all: &mut [f32]) -> Result<()> {
+        fill(all, &self.all_gather(shard)?)
+    }
+
+    /// As [`Collective::reduce_scatter`], in double precision.
+    ///
+    /// # Errors
+    /// See [`Error`](crate::Error).
+    fn reduce_scatter_f64(&self, buffer: &[f64], op: ReduceOp) -> Result<Vec<f64>> {
+        let mut all = buffer.to_vec();
+        self.all_reduce_f64(&mut all, op)?;
+        Ok(all[shard_range(all.len(), self.rank(), self.world_size())].to_vec())
+    }
+
+    /// As [`Collective::all_gather`], in double precision.
+    ///
+    /// # Errors
+    /// See [`Error`](crate::Error).
+    fn all_gather_f64(&self, shard: &[f64]) -> Result<Vec<f64>> {
+        let mut lengths = vec![0.0; self.world_size()];
+        lengths[self.rank()] = shard.len() as f64;
+        self.all_reduce_f64(&mut lengths, ReduceOp::Sum)?;
+        let (before, from) = lengths.split_at(self.rank());
+        let before = before.iter().sum::<f64>() as usize;
+        let total = before + from.iter().sum::<f64>() as usize;
+        let mut all = vec![NOTHING; total];
+        all[before..before + shard.len()].copy_from_slice(shard);
+        self.all_reduce_f64(&mut all, ReduceOp::Sum)?;
+        Ok(all)
+    }
+
+    /// As [`Collective::broadcast`], in double precision.
+    ///
+    /// # Errors
+    /// As [`Collective::broadcast`].
+    fn broadcast_f64(&self, buffer: &mut [f64], root: usize) -> Result<()> {
+        check_root(root, self.world_size())?;
+        if self.rank() != root {
+            buffer.fill(NOTHING);
+        }
+        self.all_reduce_f64(buffer, ReduceOp::Sum)
+    }
+
+    /// Starts work that goes on while the host does something else; [`Pending::wait`] gives what came of it.
+    ///
+    /// Work runs in the order in which it was started, and every rank starts the same in the same order. Calls that wait, such as
+    /// [`Collective::all_reduce`], run after all work that was started before. The buffer moves in and out, so that a provider needs
+    /// no copy of it. By default the work is done before this returns.
+    fn start(&self, work: Work) -> Pending {
+        Pending::ready(work.run(self))
+    }
+
+    /// Parts the ranks: those that give the same `color` form a group of their own, ranked as they are here. All ranks call it.
+    ///
+    /// The ranks of a host: `split(rank / local_world_size)`; those of the same place on each host: `split(local_rank)`.
+    ///
+    /// # Errors
+    /// See [`Error`](crate::Error); [`Error::Invalid`] from a provider that has no groups within groups, which is the default.
+    fn split(&self, color: usize) -> Result<Box<dyn Collective>> {
+        Err(Error::invalid("split", color, "this provider has no groups within groups; take another one"))
+    }
+
     /// Returns when every rank has come.
     ///
     /// # Errors
@@ -82,6 +157,22 @@ pub fn shard_range(len: usize, rank: usize, world_size: usize) -> Range<usize> {
     let (base, extra) = (len / world_size, len % world_size);
     let start = rank * base + rank.min(extra);
     start..start + base + usize::from(rank < extra)
+}
+
+/// Adding it changes no number, not even a zero's sign.
+const NOTHING: f64 = -0.0;
+
+fn fill(out: &mut [f32], values: &[f32]) -> Result<()> {
+    check_length(out.len(), values.len())?;
+    out.copy_from_slice(values);
+    Ok(())
+}
+
+pub(crate) fn check_length(is: usize, should_be: usize) -> Result<()> {
+    if is == should_be {
+        return Ok(());
+    }
+    Err(Error::invalid("length", is, format!("give a buffer for the {should_be} values that come")))
 }
 
 pub(crate) fn check_root(root: usize, world_size: usize) -> Result<()> {

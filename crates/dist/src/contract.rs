@@ -6,7 +6,7 @@
 use std::sync::mpsc;
 use std::thread;
 
-use crate::{Collective, Error, ReduceOp, Result, shard_range};
+use crate::{Collective, Error, ReduceOp, Result, Work, shard_range};
 
 /// Makes a group of the given size.
 pub type MakeGroup<'a> = &'a dyn Fn(usize) -> Result<Vec<Box<dyn Collective>>>;
@@ -109,6 +109,9 @@ pub fn member(rank: &dyn Collective) -> Result<()> {
     let outside = rank.broadcast(&mut [0.0], world);
     assert!(matches!(outside, Err(Error::Invalid { field: "root", .. })), "a root outside is refused: {outside:?}");
     interleaved(rank)?;
+    beside(rank)?;
+    double_precision(rank)?;
+    parts(rank)?;
     rank.barrier()
 }
 
@@ -136,6 +139,81 @@ fn every_call(rank: &dyn Collective, len: usize) -> Result<()> {
         let mut buffer = vec![me as f32; len];
         rank.broadcast(&mut buffer, root)?;
         assert!(buffer == vec![root as f32; len], "the values of root {root} reach all");
+    }
+    Ok(())
+}
+
+/// Work that is started and waited for later, with calls that wait in between.
+fn beside(rank: &dyn Collective) -> Result<()> {
+    let (me, world) = (rank.rank(), rank.world_size());
+    let total = (world * (world + 1) / 2) as f32;
+    let mine = |len: usize, factor: usize| vec![(factor * (me + 1)) as f32; len];
+    let buckets: Vec<_> = (1..=5)
+        .map(|bucket| rank.start(Work::AllReduce { buffer: mine(700 * bucket, bucket), op: ReduceOp::Sum }))
+        .collect();
+    let mut between = [me as f32];
+    rank.all_reduce(&mut between, ReduceOp::Max)?;
+    assert_eq!(between, [(world - 1) as f32], "a call that waits keeps its place in the order");
+    let shard = rank.start(Work::ReduceScatter { buffer: mine(11, 1), op: ReduceOp::Sum });
+    let all = rank.start(Work::AllGather { shard: vec![me as f32; me + 1] });
+    let sent = rank.start(Work::Broadcast { buffer: vec![me as f32; 3], root: world - 1 });
+    // Waited for in another order than started.
+    assert_eq!(sent.wait()?, vec![(world - 1) as f32; 3], "a broadcast that was started arrives");
+    assert_eq!(shard.wait()?, vec![total; shard_range(11, me, world).len()], "a shard that was started arrives");
+    assert!(all.wait()?.into_iter().eq((0..world).flat_map(|r| vec![r as f32; r + 1])), "shards come in order");
+    for (bucket, pending) in (1..=5).zip(buckets) {
+        assert!(pending.wait()? == vec![bucket as f32 * total; 700 * bucket], "bucket {bucket} keeps its values");
+    }
+    // A handle that nobody waits for does not stop the others.
+    drop(rank.start(Work::AllReduce { buffer: mine(9, 1), op: ReduceOp::Mean }));
+    rank.barrier()
+}
+
+fn double_precision(rank: &dyn Collective) -> Result<()> {
+    let (me, world) = (rank.rank(), rank.world_size());
+    let exact = |r: usize| r as f64 + f64::EPSILON;
+    let gathered = rank.all_gather_f64(&vec![exact(me); me + 2])?;
+    assert!(gathered.into_iter().eq((0..world).flat_map(|r| vec![exact(r); r + 2])), "doubles are gathered to the bit");
+    for root in 0..world {
+        let mut buffer = [exact(me), -0.0, f64::MIN_POSITIVE];
+        rank.broadcast_f64(&mut buffer, root)?;
+        let want = [exact(root), -0.0, f64::MIN_POSITIVE].map(f64::to_bits);
+        assert_eq!(buffer.map(f64::to_bits), want, "doubles of root {root} reach all to the bit");
+    }
+    let shard = rank.reduce_scatter_f64(&[exact(0); 10], ReduceOp::Max)?;
+    assert_eq!(shard, vec![exact(0); shard_range(10, me, world).len()], "each rank gets its own doubles");
+    let outside = rank.broadcast_f64(&mut [0.0], world);
+    assert!(matches!(outside, Err(Error::Invalid { field: "root", .. })), "a root outside is refused: {outside:?}");
+    let mut shard = vec![0.0; shard_range(10, me, world).len()];
+    rank.reduce_scatter_into(&[2.0; 10], &mut shard, ReduceOp::Mean)?;
+    assert!(shard.iter().all(|x| *x == 2.0), "a shard goes into the host's buffer");
+    let mut all = vec![0.0; 3 * world];
+    rank.all_gather_into(&[me as f32; 3], &mut all)?;
+    assert!(all.into_iter().eq((0..world).flat_map(|r| vec![r as f32; 3])), "shards go into the host's buffer");
+    let short = rank.all_gather_into(&[1.0], &mut []);
+    assert!(matches!(short, Err(Error::Invalid { field: "length", .. })), "a short buffer is refused: {short:?}");
+    rank.barrier()
+}
+
+/// Groups within the group: pairs of neighbours, and across them.
+fn parts(rank: &dyn Collective) -> Result<()> {
+    let (me, world) = (rank.rank(), rank.world_size());
+    for (color, mates) in [
+        (me / 2, (0..world).filter(|r| r / 2 == me / 2).collect::<Vec<_>>()),
+        (me % 2, (0..world).filter(|r| r % 2 == me % 2).collect()),
+        (7, (0..world).collect()),
+    ] {
+        let part = rank.split(color)?;
+        assert_eq!(part.world_size(), mates.len(), "who gave one color is in one group");
+        assert_eq!(mates[part.rank()], me, "ranks keep their order");
+        let mut sum = [me as f32];
+        part.all_reduce(&mut sum, ReduceOp::Sum)?;
+        assert_eq!(sum, [mates.iter().sum::<usize>() as f32], "a part reduces among its own");
+        // Both groups may be in use at a time.
+        let pending = part.start(Work::AllGather { shard: vec![me as f32] });
+        rank.barrier()?;
+        assert!(pending.wait()?.into_iter().eq(mates.iter().map(|r| *r as f32)), "a part gathers among its own");
+        part.barrier()?;
     }
     Ok(())
 }

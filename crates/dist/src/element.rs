@@ -1,18 +1,24 @@
 use std::ops::{Add, Div};
 
 use crate::collective::ReduceOp;
-use crate::meeting::Payload;
 
 /// A number that ranks can reduce.
-pub(crate) trait Element: Copy + PartialOrd + Add<Output = Self> + Div<Output = Self> {
+pub(crate) trait Element: Copy + Default + PartialOrd + Add<Output = Self> + Div<Output = Self> {
     const NAN: Self;
 
     fn from_count(count: usize) -> Self;
 
-    fn pack(values: Vec<Self>) -> Payload;
+    /// The buffer for numbers of this kind.
+    fn of(staging: &Staging) -> &Vec<Self>;
 
-    /// The values of a payload of this kind. Calls of one name bring one kind, and names are compared before payloads.
-    fn unpack(payload: &Payload) -> &[Self];
+    fn of_mut(staging: &mut Staging) -> &mut Vec<Self>;
+}
+
+/// A place for numbers of either kind that is kept from call to call.
+#[derive(Debug, Default)]
+pub(crate) struct Staging {
+    f32: Vec<f32>,
+    f64: Vec<f64>,
 }
 
 impl Element for f32 {
@@ -22,12 +28,12 @@ impl Element for f32 {
         count as Self
     }
 
-    fn pack(values: Vec<Self>) -> Payload {
-        Payload::F32(values)
+    fn of(staging: &Staging) -> &Vec<Self> {
+        &staging.f32
     }
 
-    fn unpack(payload: &Payload) -> &[Self] {
-        if let Payload::F32(values) = payload { values } else { &[] }
+    fn of_mut(staging: &mut Staging) -> &mut Vec<Self> {
+        &mut staging.f32
     }
 }
 
@@ -38,32 +44,37 @@ impl Element for f64 {
         count as Self
     }
 
-    fn pack(values: Vec<Self>) -> Payload {
-        Payload::F64(values)
+    fn of(staging: &Staging) -> &Vec<Self> {
+        &staging.f64
     }
 
-    fn unpack(payload: &Payload) -> &[Self] {
-        if let Payload::F64(values) = payload { values } else { &[] }
+    fn of_mut(staging: &mut Staging) -> &mut Vec<Self> {
+        &mut staging.f64
     }
 }
 
 /// Folds the ranks' values into `out`, in the order of ranks. One rank alone is copied to the bit.
-pub(crate) fn reduce<'a, T: Element + 'a>(out: &mut [T], mut ranks: impl Iterator<Item = &'a [T]>, op: ReduceOp) {
-    let mut count = 0;
-    if let Some(first) = ranks.next() {
-        out.copy_from_slice(first);
-        count = 1;
-    }
-    for values in ranks {
-        match op {
-            ReduceOp::Sum | ReduceOp::Mean => out.iter_mut().zip(values).for_each(|(a, b)| *a = *a + *b),
-            ReduceOp::Max => out.iter_mut().zip(values).for_each(|(a, b)| *a = larger(*a, *b)),
+pub(crate) fn reduce<'a, T: Element + 'a>(out: &mut [T], ranks: impl Iterator<Item = &'a [T]> + Clone, op: ReduceOp) {
+    /// What stays in the first cache while the ranks pass by: memory is read once and written once.
+    const BLOCK: usize = 2048;
+    let count = ranks.clone().count();
+    for (index, out) in out.chunks_mut(BLOCK).enumerate() {
+        let part = index * BLOCK..index * BLOCK + out.len();
+        let mut ranks = ranks.clone();
+        if let Some(first) = ranks.next() {
+            out.copy_from_slice(&first[part.clone()]);
         }
-        count += 1;
-    }
-    if op == ReduceOp::Mean && count > 1 {
-        let count = T::from_count(count);
-        out.iter_mut().for_each(|a| *a = *a / count);
+        for values in ranks {
+            let values = &values[part.clone()];
+            match op {
+                ReduceOp::Sum | ReduceOp::Mean => out.iter_mut().zip(values).for_each(|(a, b)| *a = *a + *b),
+                ReduceOp::Max => out.iter_mut().zip(values).for_each(|(a, b)| *a = larger(*a, *b)),
+            }
+        }
+        if op == ReduceOp::Mean && count > 1 {
+            let count = T::from_count(count);
+            out.iter_mut().for_each(|a| *a = *a / count);
+        }
     }
 }
 

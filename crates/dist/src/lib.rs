@@ -26,7 +26,13 @@ pub mod contract;
 mod device;
 mod element;
 mod error;
+#[cfg(all(unix, feature = "launch"))]
+pub mod launch;
 mod meeting;
+#[cfg(feature = "mpi")]
+mod mpi;
+mod pending;
+mod queue;
 mod rendezvous;
 mod solo;
 mod threads;
@@ -35,6 +41,9 @@ mod world;
 pub use collective::{Collective, ReduceOp, shard_range};
 pub use device::DeviceCollective;
 pub use error::{Error, Result};
+#[cfg(feature = "mpi")]
+pub use mpi::Mpi;
+pub use pending::{Pending, Work};
 pub use rendezvous::{Rendezvous, RendezvousConfig};
 pub use solo::Solo;
 pub use threads::Threads;

@@ -1,11 +1,12 @@
 use std::fmt;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::collective::ReduceOp;
 use crate::{Error, Result};
 
-/// Where the threads of a group meet: each brings a payload, all leave with everyone's.
+/// Where the threads of a group meet for a call: they enter, arrive with what they bring, and leave when they have taken what
+/// they came for.
 #[derive(Debug)]
 pub(crate) struct Meeting {
     state: Mutex<State>,
@@ -23,20 +24,22 @@ pub(crate) struct Call {
     pub(crate) root: Option<usize>,
 }
 
-/// What a rank brings along.
-#[derive(Debug)]
-pub(crate) enum Payload {
-    F32(Vec<f32>),
-    F64(Vec<f64>),
+/// How far a rank is in the call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Outside,
+    Entered,
+    Arrived,
+    Regrouped,
+    Left,
 }
 
 #[derive(Debug)]
 struct State {
     call: Option<Call>,
-    brought: Vec<Option<Payload>>,
-    /// Set when all have come, until all have left.
-    complete: Option<Arc<Vec<Payload>>>,
-    left: Vec<bool>,
+    stages: Vec<Stage>,
+    /// All have arrived, and not all have left.
+    complete: bool,
     gone: Vec<bool>,
     failure: Option<Error>,
 }
@@ -45,21 +48,19 @@ impl Meeting {
     pub(crate) fn new(world_size: usize, deadline: Duration) -> Self {
         let state = State {
             call: None,
-            brought: (0..world_size).map(|_| None).collect(),
-            complete: None,
-            left: vec![false; world_size],
+            stages: vec![Stage::Outside; world_size],
+            complete: false,
             gone: vec![false; world_size],
             failure: None,
         };
         Self { state: Mutex::new(state), changed: Condvar::new(), deadline }
     }
 
-    /// Brings a payload and returns everyone's, in the order of ranks.
-    pub(crate) fn exchange(&self, rank: usize, call: Call, payload: Payload) -> Result<Arc<Vec<Payload>>> {
+    /// Begins a call, when the one before has emptied.
+    pub(crate) fn enter(&self, rank: usize, call: Call) -> Result<()> {
         let until = Instant::now() + self.deadline;
         let mut state = self.lock();
-        // The meeting before may not have emptied yet.
-        while state.failure.is_none() && state.complete.is_some() {
+        while state.failure.is_none() && state.complete {
             state = self.wait(state, until, call);
         }
         if let Some(error) = state.objection(rank, call) {
@@ -69,29 +70,56 @@ impl Meeting {
             return Err(failure.clone());
         }
         state.call = Some(call);
-        state.brought[rank] = Some(payload);
-        if state.brought.iter().all(Option::is_some) {
-            let all = state.brought.iter_mut().filter_map(Option::take).collect();
-            state.complete = Some(Arc::new(all));
+        state.stages[rank] = Stage::Entered;
+        Ok(())
+    }
+
+    /// Returns when all have come with what they bring. From then on the call completes on all ranks: none can fail in it.
+    pub(crate) fn arrive(&self, rank: usize) -> Result<()> {
+        let until = Instant::now() + self.deadline;
+        let mut state = self.lock();
+        state.stages[rank] = Stage::Arrived;
+        // What a rank brings after the group died is for nobody.
+        if state.failure.is_none() && state.stages.iter().all(|stage| *stage == Stage::Arrived) {
+            state.complete = true;
             self.changed.notify_all();
         }
         loop {
-            // A complete meeting is complete for all, even if the group dies before the last one has left.
-            if let Some(all) = state.complete.clone() {
-                if state.leave(rank) {
-                    self.changed.notify_all();
-                }
-                return Ok(all);
+            if state.complete {
+                return Ok(());
             }
             if let Some(failure) = &state.failure {
                 return Err(failure.clone());
             }
+            let Some(call) = state.call else { return Ok(()) };
             let gone: Vec<usize> = state.missing().into_iter().filter(|r| state.gone[*r]).collect();
             if gone.is_empty() {
                 state = self.wait(state, until, call);
             } else {
                 self.fail(&mut state, Error::PeerGone { operation: call.name, ranks: gone });
             }
+        }
+    }
+
+    /// Returns when all have made their part. All are in the call, so nothing is waited for but their work.
+    pub(crate) fn regroup(&self, rank: usize) {
+        let mut state = self.lock();
+        state.stages[rank] = Stage::Regrouped;
+        self.changed.notify_all();
+        while !state.stages.iter().all(|stage| matches!(stage, Stage::Regrouped | Stage::Left)) {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Takes `rank` out of the call; the last one makes room for the next.
+    pub(crate) fn leave(&self, rank: usize) {
+        let mut state = self.lock();
+        state.stages[rank] = Stage::Left;
+        if state.stages.iter().all(|stage| *stage == Stage::Left) {
+            state.stages.fill(Stage::Outside);
+            state.complete = false;
+            state.call = None;
+            self.changed.notify_all();
         }
     }
 
@@ -128,22 +156,10 @@ impl Meeting {
 }
 
 impl State {
-    /// Takes `rank` out of a complete meeting; true when it was the last one.
-    fn leave(&mut self, rank: usize) -> bool {
-        self.left[rank] = true;
-        let empty = self.left.iter().all(|left| *left);
-        if empty {
-            self.left.fill(false);
-            self.complete = None;
-            self.call = None;
-        }
-        empty
-    }
-
     /// Why this call can't join the meeting, if it can't.
     fn objection(&self, rank: usize, call: Call) -> Option<Error> {
         let expected = self.call?;
-        if self.brought[rank].is_some() {
+        if self.stages[rank] != Stage::Outside {
             let (found, expected) = (format!("{call} from a second thread"), "one call at a time".to_owned());
             return Some(Error::Mismatch { rank, found, expected });
         }
@@ -152,9 +168,8 @@ impl State {
 
     /// The ranks that others wait for.
     fn missing(&self) -> Vec<usize> {
-        let here =
-            |rank: &usize| if self.complete.is_some() { self.left[*rank] } else { self.brought[*rank].is_some() };
-        (0..self.brought.len()).filter(|rank| !here(rank)).collect()
+        let here = if self.complete { Stage::Left } else { Stage::Arrived };
+        (0..self.stages.len()).filter(|rank| self.stages[*rank] != here).collect()
     }
 }
 

@@ -48,6 +48,19 @@ impl Collective for Solo {
         check_root(root, 1)
     }
 
+    fn reduce_scatter_f64(&self, buffer: &[f64], _: ReduceOp) -> Result<Vec<f64>> {
+        self.alive().map(|()| buffer.to_vec())
+    }
+
+    fn all_gather_f64(&self, shard: &[f64]) -> Result<Vec<f64>> {
+        self.alive().map(|()| shard.to_vec())
+    }
+
+    fn split(&self, _: usize) -> Result<Box<dyn Collective>> {
+        self.alive()?;
+        Ok(Box::new(Self::new()))
+    }
+
     fn barrier(&self) -> Result<()> {
         self.alive()
     }

@@ -73,7 +73,7 @@ impl World {
     ///
     /// | variable | launcher | its further variables |
     /// |---|---|---|
-    /// | `RANK` | torchrun, Kubeflow, our launcher | `WORLD_SIZE`, `LOCAL_RANK`, `LOCAL_WORLD_SIZE`, `TORCHELASTIC_*` |
+    /// | `RANK` | torchrun, Kubeflow, `launch` | `WORLD_SIZE`, `LOCAL_RANK`, `LOCAL_WORLD_SIZE`, `TORCHELASTIC_*` |
     /// | `OMPI_COMM_WORLD_RANK` | OpenMPI's `mpirun` | `OMPI_COMM_WORLD_SIZE`, `.._LOCAL_RANK`, `.._LOCAL_SIZE` |
     /// | `SLURM_STEP_NUM_TASKS` | Slurm's `srun` | `SLURM_PROCID`, `SLURM_LOCALID`, `SLURM_STEP_TASKS_PER_NODE`, `SLURM_STEP_NODELIST` |
     ///
