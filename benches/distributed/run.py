@@ -48,7 +48,7 @@ def launch(ranks, program, port, seconds):
     for line in done.stdout.splitlines():
         if line.startswith("{"):
             return json.loads(line)
-    return {"failed": (done.stderr or done.stdout)[-1500:]}
+    return {"failed": (done.stderr or done.stdout)[:1500]}
 
 
 class Bench:

@@ -117,7 +117,10 @@ impl Communicator {
         failure: &dyn Fn() -> Option<Error>,
     ) -> Result<()> {
         self.until(operation, deadline, failure, || {
-            self.library.is_settled(self.comm)?;
+            // What NCCL still prepares is not on the stream yet.
+            if !self.library.is_settled(self.comm)? {
+                return Ok(false);
+            }
             // SAFETY: the stream is alive.
             match unsafe { sys::cuStreamQuery(self.stream.cu_stream()) } {
                 sys::CUresult::CUDA_ERROR_NOT_READY => Ok(false),
