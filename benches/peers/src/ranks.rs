@@ -19,7 +19,8 @@ pub(crate) fn join() -> (Arc<NcclGroup>, Device) {
     // Rank 0 of these runs is on this host or in a closed network.
     let rendezvous =
         Rendezvous::join(&world, b"for benchmarks alone", Duration::from_secs(60)).expect("all ranks come");
-    let group = NcclGroup::join(&Arc::new(rendezvous), &NcclConfig::new(world.local_rank)).expect("NCCL's group");
+    let config = NcclConfig { on_device: true, ..NcclConfig::new(world.local_rank) };
+    let group = NcclGroup::join(&Arc::new(rendezvous), &config).expect("NCCL's group");
     (Arc::new(group), Device::cuda(world.local_rank))
 }
 

@@ -20,6 +20,9 @@ pub struct NcclConfig {
     pub ordinal: usize,
     /// How long a call may take, joining included.
     pub deadline: Duration,
+    /// Whether the trainer may have gradients reduced in device memory, in the middle of a step. Default false: **with several ranks it does
+    /// not end yet**; gradients go through host buffers.
+    pub on_device: bool,
     /// Where NCCL is, instead of where the system's loader looks.
     pub library: Option<PathBuf>,
 }
@@ -28,7 +31,7 @@ impl NcclConfig {
     /// The device `ordinal`, with a deadline of five minutes.
     #[must_use]
     pub const fn new(ordinal: usize) -> Self {
-        Self { ordinal, deadline: Duration::from_secs(300), library: None }
+        Self { ordinal, deadline: Duration::from_secs(300), on_device: false, library: None }
     }
 }
 
@@ -54,6 +57,7 @@ pub(crate) struct Shared {
     pub(crate) world_size: usize,
     pub(crate) ordinal: usize,
     pub(crate) deadline: Duration,
+    pub(crate) on_device: bool,
     version: [u32; 3],
     rendezvous: Arc<Rendezvous>,
     communicator: Mutex<Communicator>,
@@ -99,6 +103,7 @@ impl NcclGroup {
             world_size,
             ordinal: config.ordinal,
             deadline: config.deadline,
+            on_device: config.on_device,
             version,
             rendezvous: rendezvous.clone(),
             alarm: Alarm::new(communicator.context())?,

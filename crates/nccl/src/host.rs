@@ -127,7 +127,7 @@ impl Collective for NcclGroup {
     }
 
     fn device(&self) -> Option<&dyn DeviceCollective> {
-        Some(self)
+        self.shared.on_device.then_some(self as &dyn DeviceCollective)
     }
 
     fn abort(&self, reason: &str) {

@@ -3,19 +3,23 @@
 //! NCCL and CUDA's driver are looked up when a group is made; nothing of them is needed to build. What a group promises is in
 //! [`Collective`](tapeloom_dist::Collective) and [`DeviceCollective`](tapeloom_dist::DeviceCollective).
 //!
-//! ```no_run
+//! ```
 //! use std::sync::Arc;
 //! use std::time::Duration;
-//! use tapeloom_dist::{Collective, ReduceOp, Rendezvous, World};
+//! use tapeloom_dist::{Error, Rendezvous, World};
 //! use tapeloom_nccl::{NcclConfig, NcclGroup};
 //!
-//! // As torchrun and other launchers start it: RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, MASTER_PORT.
-//! let world = World::from_launcher()?;
-//! let rendezvous = Arc::new(Rendezvous::join(&world, b"a secret of this run", Duration::from_secs(60))?);
-//! let group = NcclGroup::join(&rendezvous, &NcclConfig::new(world.local_rank))?;
-//! let mut sums = [1.0, 2.0];
-//! group.all_reduce(&mut sums, ReduceOp::Sum)?;
-//! # Ok::<(), tapeloom_dist::Error>(())
+//! // Under torchrun and other launchers, `World::from_launcher()`.
+//! let world = World::solo();
+//! let token = b"a secret of this run";
+//! let rendezvous = Arc::new(Rendezvous::join(&world, token, Duration::from_secs(60))?);
+//! match NcclGroup::join(&rendezvous, &NcclConfig::new(world.local_rank)) {
+//!     Ok(group) => println!("NCCL {:?}", group.version()),
+//!     // It says what is missing: NCCL, the driver, or a device.
+//!     Err(Error::System { action, reason }) => println!("{action}: {reason}"),
+//!     Err(other) => return Err(other),
+//! }
+//! # Ok::<(), Error>(())
 //! ```
 #![deny(unsafe_code)]
 
