@@ -25,6 +25,8 @@ pub(crate) struct Options {
     pub(crate) rate: f64,
     /// Whether steps are recorded on CUDA.
     pub(crate) graphs: bool,
+    /// Whether ranks meet in device memory.
+    pub(crate) on_device: bool,
     /// How ranks share the work.
     pub(crate) strategy: String,
     /// Whether this is one rank of several, which a launcher started. `batch` is that of all.
@@ -54,6 +56,7 @@ impl Options {
             noise: 0.1,
             rate: 1e-3,
             graphs: true,
+            on_device: true,
             strategy: "ddp".into(),
             ranks: false,
         };
@@ -81,6 +84,7 @@ impl Options {
                 "--batches" => o.batches = count()?,
                 "--noise" => o.noise = number()?,
                 "--rate" => o.rate = number()?,
+                "--on-device" => o.on_device = count()? > 0,
                 "--strategy" => o.strategy = value,
                 "--ranks" => o.ranks = count()? > 0,
                 "--graphs" => o.graphs = count()? > 0,

@@ -14,19 +14,19 @@ use tapeloom::nccl::{NcclConfig, NcclGroup};
 use crate::options::Options;
 
 /// This rank's group and its device.
-pub(crate) fn join() -> (Arc<NcclGroup>, Device) {
+pub(crate) fn join(o: &Options) -> (Arc<NcclGroup>, Device) {
     let world = World::from_launcher().expect("a launcher started this rank");
     // Rank 0 of these runs is on this host or in a closed network.
     let rendezvous =
         Rendezvous::join(&world, b"for benchmarks alone", Duration::from_secs(60)).expect("all ranks come");
-    let config = NcclConfig { on_device: true, ..NcclConfig::new(world.local_rank) };
+    let config = NcclConfig { on_device: o.on_device, ..NcclConfig::new(world.local_rank) };
     let group = NcclGroup::join(&Arc::new(rendezvous), &config).expect("NCCL's group");
     (Arc::new(group), Device::cuda(world.local_rank))
 }
 
 /// The contract suite, then times of collectives on device memory, from 1 KB to 1 GB.
 pub(crate) fn collectives(o: &Options) -> Value {
-    let (group, device) = join();
+    let (group, device) = join(o);
     contract::member(&*group).expect("the contract holds");
     let bf16 = o.precision == "bf16";
     let sizes = [10, 14, 17, 20, 23, 26, 29, 30].map(|log| 1_usize << log);
@@ -55,6 +55,10 @@ fn row(group: &NcclGroup, device: &Device, bytes: usize, bf16: bool) -> Value {
             }
             turn += 1;
             exchange.offer();
+            if turn == 1 {
+                // Loading a kernel waits for the device: nothing may be held at the gate.
+                exchange.sync().expect("a sound device");
+            }
             call(group, turn);
             exchange.wait(Duration::from_secs(60));
         }

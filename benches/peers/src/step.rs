@@ -50,7 +50,7 @@ pub(crate) fn device(o: &Options) -> Device {
 fn place(o: &Options) -> (Arc<dyn Collective>, Device) {
     #[cfg(feature = "cuda")]
     if o.ranks {
-        let (group, device) = crate::ranks::join();
+        let (group, device) = crate::ranks::join(o);
         return (group, device);
     }
     assert!(!o.ranks, "--ranks needs a build for CUDA");

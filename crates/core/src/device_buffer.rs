@@ -34,7 +34,7 @@ impl DeviceNumber {
 /// | 1 | the guest | turns that it has done: the numbers are the owner's again |
 /// | 2 | either | not 0: the exchange has failed, nobody waits any more, and the numbers are worth nothing |
 ///
-/// Turns count from 1. No thread of the host waits for any of it.
+/// Turns count from 1. No thread of the host waits for any of it. A clone keeps the memory where it is.
 #[derive(Clone)]
 pub struct DeviceBuffer {
     address: u64,
@@ -42,7 +42,7 @@ pub struct DeviceBuffer {
     number: DeviceNumber,
     gate: u64,
     ordinal: usize,
-    owner: Arc<dyn Any + Send + Sync>,
+    _owner: Arc<dyn Any + Send + Sync>,
 }
 
 impl DeviceBuffer {
@@ -62,7 +62,7 @@ impl DeviceBuffer {
         ordinal: usize,
         owner: Arc<dyn Any + Send + Sync>,
     ) -> Self {
-        Self { address, len, number, gate, ordinal, owner }
+        Self { address, len, number, gate, ordinal, _owner: owner }
     }
 
     /// Where the first number lies.
@@ -99,12 +99,6 @@ impl DeviceBuffer {
     #[must_use]
     pub const fn ordinal(&self) -> usize {
         self.ordinal
-    }
-
-    /// What keeps the memory where it is.
-    #[must_use]
-    pub fn owner(&self) -> Arc<dyn Any + Send + Sync> {
-        self.owner.clone()
     }
 }
 

@@ -33,15 +33,14 @@ impl Queue {
                 Err(error) => return Pending::ready(Err(error)),
             },
         };
-        open.add();
+        let ticket = Ticket::new(open);
         let job: Job = Box::new(move || {
+            let _ticket = ticket;
             // Who dropped the handle does not want to know.
             let _ = sender.send(job());
-            open.done();
         });
-        if jobs.send(job).is_err() {
-            self.open.done();
-        }
+        // A job that finds nobody is dropped, and its waiter learns of it.
+        let _ = jobs.send(job);
         Pending::running(move || receiver.recv().unwrap_or_else(|_| Err(broken())))
     }
 
@@ -64,14 +63,20 @@ impl Drop for Queue {
     }
 }
 
-impl Open {
-    fn add(&self) {
-        *self.count.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-    }
+/// Work that is not done: counted until it is dropped, by a panic too.
+struct Ticket(Arc<Open>);
 
-    fn done(&self) {
-        *self.count.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
-        self.changed.notify_all();
+impl Ticket {
+    fn new(open: Arc<Open>) -> Self {
+        *open.count.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        Self(open)
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        *self.0.count.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        self.0.changed.notify_all();
     }
 }
 
@@ -84,4 +89,19 @@ fn start() -> Result<(Sender<Job>, JoinHandle<()>)> {
 
 fn broken() -> Error {
     Error::system("work beside the rank", "its thread is gone")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_that_panics_is_an_error_and_holds_nobody_up() {
+        let queue = Queue::default();
+        let broken = queue.push(|| panic!("a fault"));
+        let after = queue.push(|| Ok(vec![1.0]));
+        assert!(broken.wait().is_err());
+        queue.drain();
+        assert!(after.wait().is_err(), "what was to follow is not done");
+    }
 }

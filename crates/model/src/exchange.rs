@@ -48,6 +48,14 @@ impl Exchange {
         self.flat.offer();
     }
 
+    /// Waits until the device has done all that was asked of it.
+    ///
+    /// # Errors
+    /// [`Error::Device`](crate::Error::Device) when it has failed.
+    pub fn sync(&self) -> Result<()> {
+        self.flat.sync()
+    }
+
     /// The device goes no further until the collective is done with the row. After `limit` it gives up: the exchange has failed,
     /// now and for good, and what is taken from it is NaN.
     pub fn wait(&self, limit: Duration) {
@@ -104,6 +112,10 @@ mod absent {
         }
 
         pub(super) const fn offer(&self) {
+            match *self {}
+        }
+
+        pub(super) const fn sync(&self) -> Result<()> {
             match *self {}
         }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cudarc::driver::{CudaContext, CudaStream, DriverError, sys};
+use cudarc::driver::{CudaContext, CudaStream, DevicePtrMut, DriverError, sys};
 use tapeloom_dist::{Error, Result};
 
 use crate::library::{Comm, DataType, Library, RedOp, UniqueId};
@@ -18,7 +18,7 @@ const PARTING: Duration = Duration::from_secs(5);
 
 /// A rank's communicator. Its owner lets one thread at a time make calls.
 pub(crate) struct Communicator {
-    library: Arc<Library>,
+    nccl: Arc<Library>,
     comm: Comm,
     context: Arc<CudaContext>,
     stream: Arc<CudaStream>,
@@ -35,7 +35,7 @@ impl fmt::Debug for Communicator {
 }
 
 /// What is done with numbers in the memory of the device.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Call {
     AllReduce(RedOp),
     ReduceScatter(RedOp),
@@ -56,7 +56,7 @@ pub(crate) struct Place {
 impl Communicator {
     /// Joins the group, which waits for all ranks. `failure` is asked meanwhile.
     pub(crate) fn join(
-        library: Arc<Library>,
+        nccl: Arc<Library>,
         id: UniqueId,
         (rank, world_size): (usize, usize),
         ordinal: usize,
@@ -72,15 +72,15 @@ impl Communicator {
         // The highest priority gives the stream a queue of the hardware that launches of others do not stand in.
         let stream = context.new_stream_with_priority(i32::MIN).or_else(|_| context.new_stream());
         let stream = stream.map_err(cuda("making a stream"))?;
-        let comm = library.init(id, rank, world_size)?;
-        let joined = Self { library, comm, context, stream, ended: false };
+        let comm = nccl.init(id, rank, world_size)?;
+        let joined = Self { nccl, comm, context, stream, ended: false };
         joined.settle("joining the group", deadline, failure)?;
         Ok(joined)
     }
 
     /// Queues a call on the stream, results in the place of the operands.
     pub(crate) fn queue(&self, call: Call, place: Place, rank: usize, world_size: usize) -> Result<()> {
-        let (library, stream) = (&self.library, self.stream.cu_stream().cast::<c_void>());
+        let (nccl, stream) = (&self.nccl, self.stream.cu_stream().cast::<c_void>());
         let part = place.len / world_size;
         let at = place.address as *mut c_void;
         let mine = (place.address + (rank * part * place.size) as u64) as *mut c_void;
@@ -88,15 +88,31 @@ impl Communicator {
         // alive, and the parts end where the place does.
         let status = unsafe {
             match call {
-                Call::AllReduce(op) => (library.all_reduce)(at, at, place.len, place.kind, op, self.comm, stream),
-                Call::ReduceScatter(op) => (library.reduce_scatter)(at, mine, part, place.kind, op, self.comm, stream),
-                Call::AllGather => (library.all_gather)(mine, at, part, place.kind, self.comm, stream),
+                Call::AllReduce(op) => (nccl.all_reduce)(at, at, place.len, place.kind, op, self.comm, stream),
+                Call::ReduceScatter(op) => (nccl.reduce_scatter)(at, mine, part, place.kind, op, self.comm, stream),
+                Call::AllGather => (nccl.all_gather)(mine, at, part, place.kind, self.comm, stream),
                 Call::Broadcast(root) => {
-                    (library.broadcast)(at, at, place.len, place.kind, root as i32, self.comm, stream)
+                    (nccl.broadcast)(at, at, place.len, place.kind, root as i32, self.comm, stream)
                 }
             }
         };
-        library.done("queueing a collective", status)
+        nccl.done("queueing a collective", status)
+    }
+
+    /// Makes a call of this size once on memory of its own, and waits for it. At a first call NCCL connects ranks, loads kernels and
+    /// allocates, which may wait for the whole device: no stream may be held at a gate then.
+    pub(crate) fn rehearse(
+        &self,
+        call: Call,
+        place: Place,
+        (rank, world_size): (usize, usize),
+        deadline: Duration,
+        failure: &dyn Fn() -> Option<Error>,
+    ) -> Result<()> {
+        let mut memory = self.stream.alloc_zeros::<u8>(place.len * place.size).map_err(cuda("rehearsing a call"))?;
+        let (address, _held) = memory.device_ptr_mut(&self.stream);
+        self.queue(call, Place { address, ..place }, rank, world_size)?;
+        self.drain("rehearsing a call", deadline, failure)
     }
 
     /// Waits until NCCL has put all that was asked for on the stream.
@@ -106,7 +122,7 @@ impl Communicator {
         deadline: Duration,
         failure: &dyn Fn() -> Option<Error>,
     ) -> Result<()> {
-        self.until(operation, deadline, failure, || self.library.is_settled(self.comm))
+        self.until(operation, deadline, failure, || self.nccl.is_settled(self.comm))
     }
 
     /// Waits until the stream is empty.
@@ -118,7 +134,7 @@ impl Communicator {
     ) -> Result<()> {
         self.until(operation, deadline, failure, || {
             // What NCCL still prepares is not on the stream yet.
-            if !self.library.is_settled(self.comm)? {
+            if !self.nccl.is_settled(self.comm)? {
                 return Ok(false);
             }
             // SAFETY: the stream is alive.
@@ -175,7 +191,7 @@ impl Communicator {
 
     /// An error that NCCL has come upon by itself.
     pub(crate) fn trouble(&self) -> Option<Error> {
-        self.library.is_settled(self.comm).err()
+        self.nccl.is_settled(self.comm).err()
     }
 
     pub(crate) const fn context(&self) -> &Arc<CudaContext> {
@@ -195,7 +211,7 @@ impl Communicator {
     pub(crate) fn abort(&mut self) {
         if !std::mem::replace(&mut self.ended, true) {
             // SAFETY: it was alive until now, and nothing is called on it after.
-            let _ = unsafe { (self.library.abort)(self.comm) };
+            let _ = unsafe { (self.nccl.abort)(self.comm) };
         }
     }
 }
@@ -208,8 +224,8 @@ impl Drop for Communicator {
         // Peers may still read from this rank's memory, so it leaves as NCCL asks, unless that takes too long.
         let left = self.drain("leaving the group", PARTING, &|| None).and_then(|()| {
             // SAFETY: the communicator is alive.
-            let status = unsafe { (self.library.finalize)(self.comm) };
-            self.library.done("leaving the group", status)?;
+            let status = unsafe { (self.nccl.finalize)(self.comm) };
+            self.nccl.done("leaving the group", status)?;
             self.settle("leaving the group", PARTING, &|| None)
         });
         if left.is_err() {
@@ -217,7 +233,7 @@ impl Drop for Communicator {
         }
         self.ended = true;
         // SAFETY: it was alive until now, and nothing is called on it after.
-        let _ = unsafe { (self.library.destroy)(self.comm) };
+        let _ = unsafe { (self.nccl.destroy)(self.comm) };
     }
 }
 

@@ -11,7 +11,7 @@ use crate::library::{DataType, RedOp};
 
 impl NcclGroup {
     fn turn(&self, call: Call, buffer: &DeviceBuffer, turn: u64) -> Result<()> {
-        if buffer.ordinal() != self.shared.ordinal {
+        if buffer.ordinal() != self.shared.config.ordinal {
             return Err(invalid("buffer", format!("on device {}", buffer.ordinal()), "give one on the group's device"));
         }
         let parts = matches!(call, Call::ReduceScatter(_) | Call::AllGather);
@@ -24,13 +24,13 @@ impl NcclGroup {
             other => return Err(invalid("buffer", format!("{other:?}"), "give f32 or bf16")),
         };
         let place = Place { address: buffer.address(), len: buffer.len(), kind, size: buffer.number().size() };
-        self.shared.take_turn(call, place, buffer.gate(), turn)
+        self.shared.take_turn(call, place, buffer, turn)
     }
 }
 
 impl DeviceCollective for NcclGroup {
     fn reaches(&self, buffer: &DeviceBuffer) -> bool {
-        buffer.ordinal() == self.shared.ordinal
+        buffer.ordinal() == self.shared.config.ordinal
     }
 
     fn all_reduce(&self, buffer: &DeviceBuffer, op: ReduceOp, turn: u64) -> Result<()> {
@@ -51,7 +51,7 @@ impl DeviceCollective for NcclGroup {
     }
 
     fn deadline(&self) -> Duration {
-        self.shared.deadline
+        self.shared.config.deadline
     }
 
     fn check(&self) -> Result<()> {

@@ -1,4 +1,4 @@
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,11 +7,12 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use cudarc::driver::CudaEvent;
-use tapeloom_dist::{Error, Rendezvous, Result};
+use tapeloom_core::DeviceBuffer;
+use tapeloom_dist::{Collective, Error, Rendezvous, Result};
 
 use crate::alarm::Alarm;
 use crate::communicator::{Call, Communicator, Place, cuda};
-use crate::library::{Library, UniqueId};
+use crate::library::{DataType, Library, UniqueId};
 
 /// How a group is joined.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,22 +56,24 @@ pub struct NcclGroup {
 pub(crate) struct Shared {
     pub(crate) rank: usize,
     pub(crate) world_size: usize,
-    pub(crate) ordinal: usize,
-    pub(crate) deadline: Duration,
-    pub(crate) on_device: bool,
+    pub(crate) config: NcclConfig,
     version: [u32; 3],
+    library: Arc<Library>,
     rendezvous: Arc<Rendezvous>,
     communicator: Mutex<Communicator>,
     failure: Mutex<Option<Error>>,
     alarm: Alarm,
     under_way: Mutex<VecDeque<Turn>>,
+    /// Calls that NCCL is ready for.
+    rehearsed: Mutex<HashSet<(Call, usize, DataType)>>,
     leaving: AtomicBool,
 }
 
 /// A collective on device memory that was queued.
 #[derive(Debug)]
 struct Turn {
-    gate: u64,
+    /// Keeps the memory where it is.
+    buffer: DeviceBuffer,
     end: CudaEvent,
     since: Instant,
 }
@@ -85,37 +88,71 @@ impl NcclGroup {
     /// [`Error::System`] where NCCL or CUDA is missing or refuses; [`Error::TimedOut`] when not all ranks come.
     pub fn join(rendezvous: &Arc<Rendezvous>, config: &NcclConfig) -> Result<Self> {
         let world = rendezvous.world();
-        let (rank, world_size) = (world.rank, world.world_size);
         let library = Library::open(config.library.as_ref())?;
+        let ids = if world.rank == 0 { Some(library.unique_id()?.0.to_vec()) } else { None };
+        let ids = rendezvous.share("nccl unique id", ids)?;
+        Self::form(rendezvous.clone(), library, &ids, (world.rank, world.world_size), config.clone())
+    }
+
+    /// Joins the group that `id` names.
+    fn form(
+        rendezvous: Arc<Rendezvous>,
+        library: Arc<Library>,
+        id: &[u8],
+        (rank, world_size): (usize, usize),
+        config: NcclConfig,
+    ) -> Result<Self> {
         let version = library.version()?;
-        let id = if rank == 0 { Some(library.unique_id()?.0.to_vec()) } else { None };
-        let id = rendezvous.share("nccl unique id", id)?;
-        let id = UniqueId(id.try_into().map_err(|id: Vec<u8>| Error::Invalid {
+        let id = UniqueId(id.try_into().map_err(|_| Error::Invalid {
             field: "nccl unique id",
             value: format!("{} bytes", id.len()),
             remedy: "run the same version on every rank".into(),
         })?);
-        let failure = || rendezvous.failure();
-        let place = (rank, world_size);
-        let communicator = Communicator::join(library, id, place, config.ordinal, config.deadline, &failure)?;
+        let (place, failure) = ((rank, world_size), || rendezvous.failure());
+        let communicator = Communicator::join(library.clone(), id, place, config.ordinal, config.deadline, &failure)?;
         let shared = Arc::new(Shared {
             rank,
             world_size,
-            ordinal: config.ordinal,
-            deadline: config.deadline,
-            on_device: config.on_device,
             version,
-            rendezvous: rendezvous.clone(),
             alarm: Alarm::new(communicator.context())?,
             communicator: Mutex::new(communicator),
+            config,
+            library,
+            rendezvous,
             failure: Mutex::new(None),
             under_way: Mutex::default(),
+            rehearsed: Mutex::default(),
             leaving: AtomicBool::new(false),
         });
         let watched = shared.clone();
         let watch = thread::Builder::new().name("nccl-watch".into()).spawn(move || watched.watch());
         let watch = watch.map_err(|e| Error::System { action: "starting a thread".into(), reason: e.to_string() })?;
         Ok(Self { shared, watch: Some(watch) })
+    }
+
+    /// The group of those that give the same color. Rank 0 of this group names all of them.
+    pub(crate) fn part(&self, color: usize) -> Result<Self> {
+        let shared = &*self.shared;
+        let colors = self.all_gather_f64(&[color as f64])?;
+        let mut distinct: Vec<f64> = colors.clone();
+        distinct.sort_unstable_by(f64::total_cmp);
+        distinct.dedup();
+        let mut ids = Vec::new();
+        if shared.rank == 0 {
+            for _ in &distinct {
+                ids.extend(shared.library.unique_id()?.0);
+            }
+        }
+        ids.resize(distinct.len() * UniqueId::SIZE, 0);
+        // Bytes, which floats hold exactly.
+        let mut ids: Vec<f32> = ids.into_iter().map(f32::from).collect();
+        self.broadcast(&mut ids, 0)?;
+        let mine = distinct.iter().position(|other| *other == color as f64).unwrap_or_default();
+        let id: Vec<u8> = ids[mine * UniqueId::SIZE..][..UniqueId::SIZE].iter().map(|byte| *byte as u8).collect();
+        let members: Vec<usize> = (0..colors.len()).filter(|rank| colors[*rank] == color as f64).collect();
+        let rank = members.iter().position(|rank| *rank == shared.rank).unwrap_or_default();
+        let (rendezvous, library) = (shared.rendezvous.clone(), shared.library.clone());
+        Self::form(rendezvous, library, &id, (rank, members.len()), shared.config.clone())
     }
 
     /// NCCL's version: major, minor, patch.
@@ -126,25 +163,32 @@ impl NcclGroup {
 }
 
 impl Shared {
-    /// Queues a collective for a turn of a gate.
-    pub(crate) fn take_turn(&self, call: Call, place: Place, gate: u64, turn: u64) -> Result<()> {
-        self.alive()?;
-        let communicator = lock(&self.communicator);
-        communicator.enter()?;
-        let queued = communicator.wait_for(gate, turn).and_then(|()| {
-            communicator.queue(call, place, self.rank, self.world_size)?;
-            communicator.settle("queueing a collective", self.deadline, &|| self.failed())?;
-            communicator.write(gate + 8, turn)?;
-            communicator.stream().record_event(None).map_err(cuda("recording an event"))
-        });
-        drop(communicator);
-        let end = queued.map_err(|error| self.fail(error))?;
+    /// Queues a collective for a turn of a buffer's gate.
+    pub(crate) fn take_turn(&self, call: Call, place: Place, buffer: &DeviceBuffer, turn: u64) -> Result<()> {
+        let end = self.alive().and_then(|()| self.queue_turn(call, place, buffer.gate(), turn));
+        // The owner may wait for this turn already.
+        let end = end.map_err(|error| self.fail(error)).inspect_err(|_| self.alarm.ring(buffer.gate() + 16))?;
         let mut under_way = lock(&self.under_way);
         while under_way.front().is_some_and(|turn| turn.end.is_complete()) {
             under_way.pop_front();
         }
-        under_way.push_back(Turn { gate, end, since: Instant::now() });
+        under_way.push_back(Turn { buffer: buffer.clone(), end, since: Instant::now() });
         Ok(())
+    }
+
+    fn queue_turn(&self, call: Call, place: Place, gate: u64, turn: u64) -> Result<CudaEvent> {
+        let communicator = lock(&self.communicator);
+        communicator.enter()?;
+        let (ranks, failure) = ((self.rank, self.world_size), &|| self.failed());
+        let known = !lock(&self.rehearsed).insert((call, place.len, place.kind));
+        let rehearsal =
+            if known { Ok(()) } else { communicator.rehearse(call, place, ranks, self.config.deadline, failure) };
+        rehearsal?;
+        communicator.wait_for(gate, turn)?;
+        communicator.queue(call, place, self.rank, self.world_size)?;
+        communicator.settle("queueing a collective", self.config.deadline, failure)?;
+        communicator.write(gate + 8, turn)?;
+        communicator.stream().record_event(None).map_err(cuda("recording an event"))
     }
 
     /// Runs `work` with the communicator; an error ends the group.
@@ -177,7 +221,7 @@ impl Shared {
         drop(failure);
         self.rendezvous.fail(&reason.to_string());
         // First the gates, so that nobody takes what an aborted collective leaves behind for a result.
-        lock(&self.under_way).drain(..).for_each(|turn| self.alarm.ring(turn.gate + 16));
+        lock(&self.under_way).drain(..).for_each(|turn| self.alarm.ring(turn.buffer.gate() + 16));
         let mut communicator = lock(&self.communicator);
         if communicator.enter().is_ok() {
             communicator.abort();
@@ -205,10 +249,10 @@ impl Shared {
         let overdue = lock(&self.under_way)
             .iter()
             .find(|turn| !turn.end.is_complete())
-            .is_some_and(|turn| turn.since.elapsed() > self.deadline);
+            .is_some_and(|turn| turn.since.elapsed() > self.config.deadline);
         if overdue {
             let operation = "a collective on the device";
-            return Some(Error::TimedOut { operation, missing: Vec::new(), deadline: self.deadline });
+            return Some(Error::TimedOut { operation, missing: Vec::new(), deadline: self.config.deadline });
         }
         // A thread that makes a call looks for errors itself.
         self.communicator.try_lock().ok().and_then(|communicator| communicator.trouble())
@@ -226,11 +270,11 @@ impl Drop for NcclGroup {
 
 impl fmt::Debug for NcclGroup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Shared { rank, world_size, ordinal, version, .. } = &*self.shared;
+        let Shared { rank, world_size, config, version, .. } = &*self.shared;
         f.debug_struct("NcclGroup")
             .field("rank", rank)
             .field("world_size", world_size)
-            .field("ordinal", ordinal)
+            .field("ordinal", &config.ordinal)
             .field("version", version)
             .finish_non_exhaustive()
     }

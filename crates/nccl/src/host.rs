@@ -45,7 +45,7 @@ impl NcclGroup {
         let shared = &*self.shared;
         shared.with(|communicator| {
             if numbers.is_empty() {
-                // Ranks still meet.
+                // Nothing to carry: ranks do not meet.
                 return Ok(());
             }
             let stream = communicator.stream();
@@ -56,9 +56,9 @@ impl NcclGroup {
                 let place = Place { address, len: numbers.len(), kind: T::KIND, size: size_of::<T>() };
                 communicator.queue(call, place, shared.rank, shared.world_size)?;
             }
-            communicator.drain(operation, shared.deadline, &|| shared.failed())?;
+            communicator.drain(operation, shared.config.deadline, &|| shared.failed())?;
             stream.memcpy_dtoh(&memory, numbers).map_err(cuda("reading a result"))?;
-            communicator.drain(operation, shared.deadline, &|| shared.failed())
+            communicator.drain(operation, shared.config.deadline, &|| shared.failed())
         })
     }
 
@@ -122,12 +122,16 @@ impl Collective for NcclGroup {
         self.staged("broadcast", Call::Broadcast(root), buffer)
     }
 
+    fn split(&self, color: usize) -> Result<Box<dyn Collective>> {
+        Ok(Box::new(self.part(color)?))
+    }
+
     fn barrier(&self) -> Result<()> {
         self.staged("barrier", Call::AllReduce(red_op(ReduceOp::Sum)?), &mut [0.0_f32])
     }
 
     fn device(&self) -> Option<&dyn DeviceCollective> {
-        self.shared.on_device.then_some(self as &dyn DeviceCollective)
+        self.shared.config.on_device.then_some(self as &dyn DeviceCollective)
     }
 
     fn abort(&self, reason: &str) {

@@ -19,7 +19,7 @@ const SUCCESS: Status = 0;
 const IN_PROGRESS: Status = 7;
 
 /// `ncclDataType_t`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(i32)]
 pub(crate) enum DataType {
     F32 = 7,
@@ -28,7 +28,7 @@ pub(crate) enum DataType {
 }
 
 /// `ncclRedOp_t`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(i32)]
 pub(crate) enum RedOp {
     Sum = 0,
@@ -39,7 +39,11 @@ pub(crate) enum RedOp {
 /// `ncclUniqueId`: names a group to be.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
-pub(crate) struct UniqueId(pub(crate) [u8; 128]);
+pub(crate) struct UniqueId(pub(crate) [u8; Self::SIZE]);
+
+impl UniqueId {
+    pub(crate) const SIZE: usize = 128;
+}
 
 /// `ncclConfig_t` as of NCCL 2.17, which later versions take as well.
 #[derive(Debug)]
@@ -163,7 +167,7 @@ impl Library {
     }
 
     pub(crate) fn unique_id(&self) -> Result<UniqueId> {
-        let mut id = UniqueId([0; 128]);
+        let mut id = UniqueId([0; UniqueId::SIZE]);
         // SAFETY: it writes one id.
         self.done("asking NCCL for an identity of the group", unsafe { (self.unique_id)(&mut id) })?;
         Ok(id)

@@ -8,14 +8,13 @@ use burn::backend::{CubeDevice, DispatchDevice};
 use burn::tensor::{Bytes, DType, Device};
 use burn_cubecl::ops::numeric::zeros;
 use burn_cubecl::tensor::CubeTensor;
-
 use cubecl::cuda::CudaRuntime;
 use cubecl_runtime::runtime::Runtime;
 use tapeloom_core::{DeviceBuffer, DeviceNumber};
 
 use super::covers;
 use super::launch::{Launch, Source, empty, plain, source};
-use super::update::{CHUNK, GROUP, size};
+use super::update::{GROUP, blocks, size};
 use crate::{Error, Result};
 
 const PACK: Source = source!("exchange", "pack");
@@ -101,6 +100,11 @@ impl Flat {
         Launch::new(OFFER, 1).updates([&self.gate]).number(1_usize).run(&self.gate.client, [1; 3]);
     }
 
+    pub(crate) fn sync(&self) -> Result<()> {
+        let done = burn_cubecl::cubecl::future::block_on(self.gate.client.sync());
+        done.map_err(|error| Error::Device { action: "wait for the device", source: format!("{error:?}").into() })
+    }
+
     /// The device goes no further until the guest is done, or gives up after `limit`.
     pub(crate) fn wait(&self, limit: Duration) {
         let nanoseconds = usize::try_from(limit.as_nanos()).unwrap_or(usize::MAX >> 1);
@@ -113,7 +117,7 @@ impl Flat {
 }
 
 fn grid(group: &[(usize, CubeTensor)]) -> [usize; 3] {
-    [group.iter().map(|(_, row)| size(row).div_ceil(CHUNK)).sum(), 1, 1]
+    [blocks(group.iter().map(|(_, row)| row)), 1, 1]
 }
 
 fn refused(error: impl fmt::Debug) -> Error {

@@ -14,7 +14,7 @@ const THREADS: usize = 256;
 /// Tensors that one launch takes.
 pub(super) const GROUP: usize = 32;
 /// Numbers that one block takes.
-pub(super) const CHUNK: usize = 4096;
+const CHUNK: usize = 4096;
 
 pub(super) fn size(tensor: &CubeTensor) -> usize {
     tensor.meta.shape().num_elements()

@@ -20,11 +20,8 @@ impl<N: Network> Step<N> {
             Some(part) if self.cut.world_size == 1 => Ok((part.loss, part.gradients)),
             part => match self.collective.device().zip(self.on_device.as_mut()) {
                 Some((guest, on_device)) => {
-                    if !self.is_recording {
-                        on_device.announce(guest)?;
-                    }
                     let device = self.device.clone().without_autodiff();
-                    Ok(on_device.sum(&self.network, part, guest, &device))
+                    on_device.sum(&self.network, part, (guest, !self.is_recording), &device)
                 }
                 None => self.meet_on_host(part),
             },

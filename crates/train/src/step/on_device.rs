@@ -39,15 +39,15 @@ impl OnDevice {
         Ok(guest.all_reduce(self.exchange.buffer(), ReduceOp::Sum, self.turn)?)
     }
 
-    /// Loss and gradients summed over ranks; a rank without a part adds nothing. Unless it was announced before, the exchange
-    /// fails at the deadline.
+    /// Loss and gradients summed over ranks; a rank without a part adds nothing. A step that is recorded leaves the
+    /// collective's side to [`OnDevice::announce`].
     pub(super) fn sum<M: Module>(
-        &self,
+        &mut self,
         module: &M,
         part: Option<Part>,
-        guest: &dyn DeviceCollective,
+        (guest, is_now): (&dyn DeviceCollective, bool),
         device: &Device,
-    ) -> (Tensor<1>, GradientsParams) {
+    ) -> Result<(Tensor<1>, GradientsParams)> {
         let (mut loss, mut gradients) = match part {
             Some(part) => (part.loss, part.gradients),
             None => (Tensor::zeros([1], device), GradientsParams::new()),
@@ -60,13 +60,18 @@ impl OnDevice {
         rows.push((end, loss));
         self.exchange.put(rows);
         self.exchange.offer();
+        if is_now {
+            // Kernels that run for the first time are loaded before anything is held at the gate: loading waits for the device.
+            self.exchange.sync()?;
+            self.announce(guest)?;
+        }
         // The group's own deadline comes first; this one is for a host that is gone.
         self.exchange.wait(guest.deadline() * 2);
         let mut sums = self.exchange.take(&places);
         loss = sums.pop().expect("the loss is the last row");
         let mut assign = Assign { gradients: &mut gradients, present: self.present.iter(), sums: sums.into_iter() };
         module.visit(&mut assign);
-        (loss, gradients)
+        Ok((loss, gradients))
     }
 }
 

@@ -29,11 +29,12 @@ impl<N: Network> Step<N> {
         let rule = self.optimizer.dialled(&self.config, learning_rate).filter(|_| self.weights.is_none());
         if let Some(rule) = rule {
             if let Some(recorded) = self.recorder.recorded(ids.len()) {
+                profile.time("replay", || recorded.replay(&rule, key, &first_rows))?;
                 if let Some(guest) = self.collective.device() {
                     self.on_device.as_mut().map_or(Ok(()), |on_device| on_device.announce(guest))?;
                     self.sharded.as_mut().map_or(Ok(()), |on_device| on_device.announce(guest))?;
                 }
-                return profile.time("replay", || recorded.replay(&rule, key, &first_rows));
+                return profile.time("wait", || read(recorded.numbers.clone()));
             }
             let due = self.recorder.due(ids.len()).and_then(|sites| Dials::new(&self.device, sites, ids.len()));
             if let Some(dials) = due {

@@ -30,13 +30,24 @@ impl OnDevice {
         Ok(numbers.zip(facts).map(|(numbers, facts)| Self { numbers, facts, present, turn: 0 }))
     }
 
-    /// Queues the collective's side of the next step.
+    /// Queues the collective's side of a whole step.
     pub(super) fn announce(&mut self, guest: &dyn DeviceCollective) -> Result<()> {
-        let turn = self.turn;
+        self.reduce(guest)?;
+        self.agree(guest)?;
+        self.gather(guest)
+    }
+
+    fn reduce(&mut self, guest: &dyn DeviceCollective) -> Result<()> {
         self.turn += 1;
-        guest.reduce_scatter(self.numbers.buffer(), ReduceOp::Sum, 2 * turn + 1)?;
-        guest.all_reduce(self.facts.buffer(), ReduceOp::Sum, turn + 1)?;
-        Ok(guest.all_gather(self.numbers.buffer(), 2 * turn + 2)?)
+        Ok(guest.reduce_scatter(self.numbers.buffer(), ReduceOp::Sum, 2 * self.turn - 1)?)
+    }
+
+    fn agree(&self, guest: &dyn DeviceCollective) -> Result<()> {
+        Ok(guest.all_reduce(self.facts.buffer(), ReduceOp::Sum, self.turn)?)
+    }
+
+    fn gather(&self, guest: &dyn DeviceCollective) -> Result<()> {
+        Ok(guest.all_gather(self.numbers.buffer(), 2 * self.turn)?)
     }
 }
 
@@ -97,9 +108,8 @@ impl<N: Network> Step<N> {
         guest: &dyn DeviceCollective,
     ) -> Result<Tensor<1>> {
         let on_device = self.sharded.as_mut().expect("the first step made it");
-        if !self.is_recording {
-            on_device.announce(guest)?;
-        }
+        // Kernels that run for the first time are loaded before anything is held at a gate: loading waits for the device.
+        let is_now = !self.is_recording;
         // The group's own deadline comes first; this one is for a host that is gone.
         let limit = guest.deadline() * 2;
         let (pieces, places) = (self.optimizer.pieces().clone(), self.optimizer.pieces().places());
@@ -108,6 +118,10 @@ impl<N: Network> Step<N> {
         self.network.visit(&mut rows);
         on_device.numbers.put(pieces.starts().zip(rows.rows).collect());
         on_device.numbers.offer();
+        if is_now {
+            on_device.numbers.sync()?;
+            on_device.reduce(guest)?;
+        }
         on_device.numbers.wait(limit);
         let mine = on_device.numbers.take(&places);
         let square = match mine.is_empty() {
@@ -117,6 +131,10 @@ impl<N: Network> Step<N> {
         let loss = loss.unwrap_or_else(|| square.zeros_like());
         on_device.facts.put(vec![(0, loss), (1, square)]);
         on_device.facts.offer();
+        if is_now {
+            on_device.facts.sync()?;
+            on_device.agree(guest)?;
+        }
         on_device.facts.wait(limit);
         let mut facts = on_device.facts.take(&[(0, 1), (1, 1)]).into_iter();
         let (loss, square) = facts.next().zip(facts.next()).expect("two facts");
@@ -127,6 +145,10 @@ impl<N: Network> Step<N> {
         let on_device = self.sharded.as_ref().expect("the first step made it");
         on_device.numbers.put(places.into_iter().map(|(start, _)| start).zip(moved).collect());
         on_device.numbers.offer();
+        if is_now {
+            on_device.numbers.sync()?;
+            on_device.gather(guest)?;
+        }
         on_device.numbers.wait(limit);
         let mut all = Whole(Vec::new());
         self.network.visit(&mut all);
