@@ -112,7 +112,7 @@ class Bench:
                 command = [self.binary, "--device", "cuda", "--ranks", "1", "--steps", "1000000", "--reps", "1"]
                 log = open(os.path.join(folder, str(rank)), "w")
                 children.append(subprocess.Popen(command, env=env, stdout=log, stderr=log))
-            time.sleep(25)
+            time.sleep(20)
             children[-1].send_signal(signal.SIGKILL)
             begin = time.monotonic()
             try:

@@ -27,7 +27,10 @@ pub(crate) fn join(o: &Options) -> (Arc<NcclGroup>, Device) {
 /// The contract suite, then times of collectives on device memory, from 1 KB to 1 GB.
 pub(crate) fn collectives(o: &Options) -> Value {
     let (group, device) = join(o);
+    let start = Instant::now();
     contract::member(&*group).expect("the contract holds");
+    let contract_s = start.elapsed().as_secs_f64();
+    eprintln!("the contract holds, {contract_s:.1} s");
     let bf16 = o.precision == "bf16";
     let sizes = [10, 14, 17, 20, 23, 26, 29, 30].map(|log| 1_usize << log);
     let rows: Vec<Value> = sizes.iter().map(|bytes| row(&group, &device, *bytes, bf16)).collect();
@@ -36,7 +39,7 @@ pub(crate) fn collectives(o: &Options) -> Value {
     }
     json!({
         "peer": "tapeloom", "model": "collectives", "ranks": group.world_size(), "precision": o.precision,
-        "nccl": group.version(), "contract": true, "rows": rows,
+        "nccl": group.version(), "contract_s": contract_s, "rows": rows,
     })
 }
 
@@ -69,6 +72,7 @@ fn row(group: &NcclGroup, device: &Device, bytes: usize, bf16: bool) -> Value {
     let scatter = time(&|guest, turn| guest.reduce_scatter(exchange.buffer(), ReduceOp::Sum, turn).expect("a sum"));
     let gather = time(&|guest, turn| guest.all_gather(exchange.buffer(), turn).expect("all parts"));
     let world = group.world_size() as f64;
+    eprintln!("{bytes} bytes: {all_reduce:.1} us");
     // Bus bandwidth as NCCL's own tests define it.
     let bus = |us: f64, factor: f64| bytes as f64 * factor * (world - 1.0) / world / us / 1e3;
     json!({

@@ -16,6 +16,13 @@ const LOOK: Duration = Duration::from_micros(50);
 /// How long a rank that leaves waits for the others.
 const PARTING: Duration = Duration::from_secs(5);
 
+/// Lets this thread look at events while another one records a graph, which CUDA otherwise takes for a fault of the recording.
+pub(crate) fn stand_aside() {
+    let mut mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_RELAXED;
+    // SAFETY: it swaps one number of this thread. Where it is refused, recordings are refused too, which their owners expect.
+    let _ = unsafe { sys::cuThreadExchangeStreamCaptureMode(&mut mode) };
+}
+
 /// A rank's communicator. Its owner lets one thread at a time make calls.
 pub(crate) struct Communicator {
     nccl: Arc<Library>,

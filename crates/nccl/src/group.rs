@@ -11,7 +11,7 @@ use tapeloom_core::DeviceBuffer;
 use tapeloom_dist::{Collective, Error, Rendezvous, Result};
 
 use crate::alarm::Alarm;
-use crate::communicator::{Call, Communicator, Place, cuda};
+use crate::communicator::{Call, Communicator, Place, cuda, stand_aside};
 use crate::library::{DataType, Library, UniqueId};
 
 /// How a group is joined.
@@ -230,6 +230,7 @@ impl Shared {
     }
 
     fn watch(&self) {
+        stand_aside();
         while !self.leaving.load(Ordering::Relaxed) {
             if lock(&self.failure).is_some() {
                 return;

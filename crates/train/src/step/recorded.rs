@@ -99,6 +99,7 @@ impl<N: Network> Step<N> {
         }
         // What the recording would have written can't be read any more.
         (self.network, self.optimizer) = before;
+        (self.on_device, self.sharded) = (None, None);
         read(self.update(&mut Supply::Resident { rows: &rows, first_rows }, ids, rate, key)?)
     }
 
