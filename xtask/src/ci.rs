@@ -33,6 +33,8 @@ const STAGES: &[Stage] = &[
     },
     Stage { name: "age", proves: "the program age reads a payload that we sealed", run: tools::age },
     Stage { name: "ring", proves: "the faster ciphers give the same bytes", run: tools::ring },
+    Stage { name: "launch", proves: "a launcher starts, restarts and ends its ranks", run: tools::launch },
+    Stage { name: "mpi", proves: "ranks of an MPI job keep the contract", run: tools::mpi },
     Stage { name: "doc", proves: "the API reference builds without a warning", run: doc },
     Stage {
         name: "quickstart",

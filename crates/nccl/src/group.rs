@@ -21,8 +21,9 @@ pub struct NcclConfig {
     pub ordinal: usize,
     /// How long a call may take, joining included.
     pub deadline: Duration,
-    /// Whether the trainer may have gradients reduced in device memory, in the middle of a step. Default false: **with several ranks it does
-    /// not end yet**; gradients go through host buffers.
+    /// Whether the trainer may have gradients reduced in device memory, in the middle of a step, instead of through host buffers: about nine times
+    /// the speed for a small model on two GPUs. Default false: where many collectives on one buffer are queued without a read
+    /// between them, which the trainer does not do, the last of them have been seen not to end before the deadline.
     pub on_device: bool,
     /// Where NCCL is, instead of where the system's loader looks.
     pub library: Option<PathBuf>,

@@ -37,6 +37,22 @@ pub(super) fn ring(root: &Path) -> Result<Outcome, Failure> {
     Ok(Outcome::Passed)
 }
 
+/// Processes on this host, started and killed.
+pub(super) fn launch(root: &Path) -> Result<Outcome, Failure> {
+    shell::run(shell::cargo(root).args(["test", "-p", "tapeloom-dist", "--features", "launch", "launcher"]))?;
+    Ok(Outcome::Passed)
+}
+
+/// Ranks of an MPI job on this host.
+pub(super) fn mpi(root: &Path) -> Result<Outcome, Failure> {
+    if !shell::has(root, "mpirun", &["--version"])? || !shell::has(root, "mpicc", &["--version"])? {
+        let how = "OpenMPI is not installed; apt-get install openmpi-bin libopenmpi-dev libclang-dev";
+        return Ok(Outcome::Skipped(how.to_owned()));
+    }
+    shell::run(shell::cargo(root).args(["test", "-p", "tapeloom-dist", "--features", "mpi", "mpi"]))?;
+    Ok(Outcome::Passed)
+}
+
 /// Needs NVIDIA's compiler, and no card.
 pub(super) fn kernels(root: &Path) -> Result<Outcome, Failure> {
     const SCRIPT: &str = "crates/model/tests/kernels.py";

@@ -43,8 +43,8 @@ pub struct ClusterConfig {
     /// Number format of activations. Default `f32`.
     pub precision: Precision,
     /// On CUDA a training step is recorded after a few runs and replayed as one launch; the numbers are the same. Steps run
-    /// launch by launch with several ranks, sample weights, `f16-mixed`, `bits` reduction, rates that differ between parameter
-    /// groups, or an optimizer other than AdamW. Default true.
+    /// launch by launch with ranks that meet on the host, sample weights, `f16-mixed`, `bits` reduction, rates that differ
+    /// between parameter groups, or an optimizer other than AdamW. Default true.
     pub cuda_graphs: bool,
     /// How far results are independent of the number of ranks. Default `order`.
     pub reduction: Reduction,
@@ -144,14 +144,14 @@ pub enum Mode {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Strategy {
-    /// Picks what fits.
+    /// As `Ddp`, so far.
     #[default]
     Auto,
     /// Each rank holds the whole model.
     Ddp,
     /// Optimizer state is sharded over ranks.
     Zero1,
-    /// Optimizer state and gradients are sharded over ranks.
+    /// Optimizer state and gradients are sharded over ranks. Refused so far.
     Zero2,
 }
 
